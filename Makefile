@@ -1,0 +1,96 @@
+# Everything a person or a machine runs here. `make` alone lists the targets.
+#
+#   VENV=path      use another virtual environment than .venv
+#   PYTHON=path    use this interpreter to create it (3.11 or newer)
+#   JOBS=n         test processes (default 2)
+
+VENV ?= .venv
+PYTHON ?=
+JOBS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where tensors are: shapes at the edge of the package are checked by its own messages.
+CHECKED := happyhorse.codec,happyhorse.model,happyhorse.flow,happyhorse.data,happyhorse.train,tests.typecheck.checker
+PROMPT ?= a red ball bounces on a wooden floor
+
+.PHONY: help demo test test-slow shapes lint types format docs docs-check nano wheel wheel-check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: $(VENV)/.installed ## install into .venv and make one clip
+	@$(BIN)/happyhorse generate "$(PROMPT)" --seed 1 --output demo.mp4
+
+test: $(VENV)/.test ## install the test tools and run the fast tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+
+test-slow: $(VENV)/.test ## run the tests that the fast suite leaves out
+	@$(BIN)/python -m pytest -q -m slow
+
+shapes: $(VENV)/.test ## run the tests with every annotated shape checked at each call
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -k "not compile" --jaxtyping-packages=$(CHECKED)
+
+lint: $(VENV)/.dev ## style, format and the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## rewrite the sources in the one format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## static types
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.dev ## write the generated pages, then build site/
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+docs-check: $(VENV)/.dev ## fail where a generated page is stale or a link is broken
+	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+nano: $(VENV)/.installed ## the whole life in minutes: train the nano model, make a clip, measure it
+	@$(BIN)/python -m happyhorse train codec --recipe recipes/nano.toml
+	@$(BIN)/python -m happyhorse train flow --recipe recipes/nano.toml
+
+wheel: $(VENV)/.dev ## build the distribution files into dist/
+	@$(BIN)/python -m build --outdir dist
+
+wheel-check: $(VENV)/.dev ## build a wheel, and see that it holds all that a clip needs
+	@rm -rf $(VENV)/wheel && mkdir $(VENV)/wheel
+	@$(BIN)/python -m build --wheel --outdir $(VENV)/wheel . >$(VENV)/wheel/log 2>&1 || { cat $(VENV)/wheel/log; exit 1; }
+	@$(PIP) install -qq --no-deps --target $(VENV)/wheel/site $(VENV)/wheel/*.whl
+	@cd $(VENV)/wheel && PYTHONPATH=site "$(abspath $(BIN)/python)" -m happyhorse generate "$(PROMPT)" --steps 1 --out clip.mp4
+
+clean: ## remove what make created
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .import_linter_cache
+
+# An interpreter is taken only if it runs, is new enough, and can make virtual environments: a name on the PATH
+# proves none of the three.
+$(BIN)/python:
+	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3 python; do \
+	  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    echo "creating $(VENV) with $$python"; "$$python" -m venv $(VENV) && exit 0 || exit 1; \
+	  fi; \
+	done; \
+	echo "happyhorse needs Python 3.11 or newer with the venv module, and none was found." >&2; \
+	echo "Install one (for example: apt-get install python3.11 python3.11-venv), or name it: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
+
+# A stamp is older than pyproject.toml when the dependencies may have changed.
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	@echo "installing happyhorse into $(VENV) (torch alone is some 200 MB, so this takes a minute or more)"
+	@$(PIP) install -qq --editable ".[speech]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.installed
+	@echo "installing the test tools"
+	@$(PIP) install -qq --editable ".[speech,test]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	@echo "installing the development tools"
+	@$(PIP) install -qq --editable ".[dev]"
+	@touch $@

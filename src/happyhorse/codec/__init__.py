@@ -1,0 +1,29 @@
+"""MAKE 3: pixels, waves and words to latents and back."""
+
+from typing import NamedTuple
+
+from happyhorse import checkpoint, config
+from happyhorse.codec.audio import AudioCodec, AudioCodecConfig
+from happyhorse.codec.video import VideoCodec, VideoCodecConfig
+
+
+class Codec(NamedTuple):
+    """Both halves, in evaluation mode, without gradients."""
+
+    video: VideoCodec
+    audio: AudioCodec
+
+
+def load_codec(path: str) -> Codec:
+    """Read a checkpoint of kind "codec". Raises ValueError if it is missing, damaged or of another kind."""
+    part = checkpoint.load(path, "codec")
+    codec = Codec(
+        VideoCodec(config.build(VideoCodecConfig, part.config["video"])),
+        AudioCodec(config.build(AudioCodecConfig, part.config["audio"])),
+    )
+    for name, half in codec._asdict().items():
+        prefix = f"{name}."
+        own = {k.removeprefix(prefix): v for k, v in part.weights.items() if k.startswith(prefix)}
+        checkpoint.load_into(half, own, f"{path} ({name})")
+        half.eval().requires_grad_(False)
+    return codec

@@ -1,0 +1,121 @@
+"""Strict configuration: TOML in, frozen dataclasses out, an unknown key is an error with a suggestion.
+
+A configuration is an ordinary frozen dataclass whose fields are scalars, tuples, or further such dataclasses.
+`build` fills one from a mapping and refuses what it does not know, `override` applies `a.b=c` strings from a
+command line, and `fingerprint` names the result, so that two runs with one fingerprint had the same settings.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
+
+
+def build(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
+    """Make a `kind` from plain `values`; nested tables become nested dataclasses.
+
+    `where` is the dotted path of the table, used in messages. Raises ValueError for an unknown key (with the
+    nearest known one), a missing key without default, or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in fields:
+            raise ValueError(f"unknown key '{where}{key}'{suggestion(key, fields)}")
+    ready = {}
+    for name, field in fields.items():
+        if name in values:
+            ready[name] = _convert(hints[name], values[name], f"{where}{name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"missing key '{where}{name}': add it to the recipe")
+    return kind(**ready)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known word, else the list of what is known."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(known)}"
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Check `value` against the type `hint` of the field at `where`; integers are accepted where floats are due."""
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"'{where}' must be a table of settings, got {value!r}")
+        return build(hint, value, f"{where}.")  # type: ignore[arg-type]
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        return None if value is None else _convert(options[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"'{where}' must be a list, got {value!r}")
+        inner = typing.get_args(hint)
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
+        if len(kinds) != len(value):
+            raise ValueError(f"'{where}' must have {len(kinds)} values, got {len(value)}")
+        return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"'{where}' must be a table, got {value!r}")
+        return {str(k): _convert(typing.get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()}
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise ValueError(f"'{where}' must be one of {', '.join(map(repr, typing.get_args(hint)))}, got {value!r}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ValueError(f"'{where}' must be {hint.__name__}, got {value!r}")
+    return value
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Parse the TOML file at `path`. Raises ValueError, with the line, for a missing or malformed file."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"no such recipe: {path}; the published ones are in recipes/") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from None
+
+
+def override(values: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Apply `a.b=c` strings (the right side read as a TOML value, else as text) on a copy of `values`."""
+    result = json.loads(json.dumps(values))
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator or not path.strip():
+            raise ValueError(f"--set takes key=value, got '{setting}'; for example --set flow.steps=100")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *parents, last = path.strip().split(".")
+        table = result
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise ValueError(f"--set {setting}: '{parent}' is a value, not a table")
+        table[last] = value
+    return result
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The JSON-ready form of a configuration, the inverse of `build`."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def fingerprint(config: Any) -> str:
+    """Twelve hexadecimal digits that change whenever a setting does."""
+    values = plain(config) if dataclasses.is_dataclass(config) else config
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""MAKE 2: seeds and folders to manifests, shards and batches."""

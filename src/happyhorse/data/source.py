@@ -1,0 +1,77 @@
+"""Where clips come from: world seeds rendered to arrays, with the record that says what they are.
+
+Train seeds count from 0, held-out seeds from `HELDOUT`; the two never meet. A record is plain JSON: captions in
+training and held-out wordings, attributes, events, spoken phonemes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from happyhorse.codec.audio import SAMPLES
+from happyhorse.codec.mel import RATE
+from happyhorse.codec.video import STRIDE_T
+
+HELDOUT = 1 << 40
+SPLITS = ("train", "heldout")
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """What to render: size in pixels (multiples of 32), seconds at 25 fps, families (empty: all that can run here)."""
+
+    width: int = 224
+    height: int = 128
+    seconds: float = 3.0
+    families: tuple[str, ...] = ()
+
+    @property
+    def latent_frames(self) -> int:
+        """T: latent frames that cover `seconds` at 25 fps."""
+        return -(-(round(self.seconds * 25) - 1) // STRIDE_T) + 1
+
+    @property
+    def frames(self) -> int:
+        """F = 4(T-1)+1: pixel frames, also the number of audio latents."""
+        return STRIDE_T * (self.latent_frames - 1) + 1
+
+
+@dataclass(frozen=True)
+class RawClip:
+    """video uint8 [F, H, W, 3], audio float32 [640 F] in [-1, 1] at 16 kHz, and the JSON-ready record."""
+
+    video: np.ndarray
+    audio: np.ndarray
+    record: dict[str, Any]
+
+
+def seed_of(split: str, index: int) -> int:
+    """World seed of clip `index` of a split."""
+    assert split in SPLITS, split
+    return index + (HELDOUT if split == "heldout" else 0)
+
+
+def render_seed(seed: int, config: WorldConfig) -> RawClip:
+    """Render and hear the scene of `seed`. Deterministic: same seed and config, same arrays."""
+    from happyhorse.world import scene as world
+
+    scene = world.sample(seed, config.frames / 25, config.families or None)
+    video = world.render(scene, config.width, config.height, 25.0, config.frames)
+    audio = world.hear(scene, RATE, config.frames * SAMPLES)
+    return RawClip(video, audio, record_of(scene))
+
+
+def record_of(scene: Any) -> dict[str, Any]:
+    """The JSON-ready record of a world scene."""
+    phones = [[p.symbol, p.start / RATE, p.end / RATE, i] for i, line in enumerate(scene.lines) for p in line.phonemes]
+    return {
+        "seed": scene.seed,
+        "family": scene.family,
+        "attributes": {k: v.item() if isinstance(v, np.generic) else v for k, v in scene.attributes.items()},
+        "captions": list(scene.captions),
+        "heldout": list(scene.heldout),
+        "phones": phones,
+        "languages": [line.language for line in scene.lines],
+        "events": [[e.kind, int(e.sample), float(e.x), float(e.y)] for e in scene.events],
+    }

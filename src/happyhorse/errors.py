@@ -1,0 +1,23 @@
+"""Sentences for people: what went wrong and what to do about it."""
+
+import errno
+
+_DISK = {
+    errno.ENOSPC: "the disk is full; free some space, or write to another disk with --output",
+    errno.EDQUOT: "the disk quota is used up; free some space, or write to another disk with --output",
+    errno.EFBIG: "the file outgrew what this system allows (ulimit -f); raise it, or write elsewhere with --output",
+    errno.EROFS: "the disk is read-only; write somewhere else with --output",
+    errno.EACCES: "no permission to write there; choose a folder of your own with --output",
+    errno.EPERM: "no permission to write there; choose a folder of your own with --output",
+    errno.ENAMETOOLONG: "the file name is too long; give a shorter one with --output",
+}
+
+
+def explain(error: BaseException) -> str:
+    """One sentence for `error`: its own words, or for failures of the disk what to do about them."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = f"cannot write to {error.filename}: " if error.filename else ""
+        return where + _DISK[error.errno]
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{error.filename} does not exist; check the path"
+    return " ".join(str(error).split()) or type(error).__name__

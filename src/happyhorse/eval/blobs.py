@@ -1,0 +1,121 @@
+"""Finding a thing of a known colour in a video: how much of it every pixel holds, and where it is, frame by frame.
+
+Works on pixels alone, so it serves renders and generated clips alike. Rows and columns are in pixels, (0, 0) is the centre of
+the upper left one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+Video = UInt8[np.ndarray, "F H W 3"]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A thing over frames: centre (x, y) in pixels, half height in pixels, and mass (pixels it covers; 0 = not seen)."""
+
+    x: Float[np.ndarray, " F"]
+    y: Float[np.ndarray, " F"]
+    half: Float[np.ndarray, " F"]
+    mass: Float[np.ndarray, " F"]
+
+    @property
+    def bottom(self) -> Float[np.ndarray, " F"]:
+        """Row of the lower edge [F], NaN where the thing is not seen."""
+        return np.where(self.mass > 0, self.y + self.half, np.nan)
+
+
+def coverage(
+    video: Video, color: Sequence[float], others: Sequence[Sequence[float]] = ()
+) -> Float32[np.ndarray, "F H W"]:
+    """How much of each pixel is the moving thing of this colour (RGB in 0..1), 0..1.
+
+    Pixels nearer to the colour of one of the `others`, things that move too, do not count.
+
+    Every pixel's background is the mean of those frames that lie at 80 to 95 % in order of unlikeness to the colour: so a thing
+    may rest in one place for most of the clip, other things may pass now and then, and what always looks like the colour is
+    background. Between background and colour the share is a projection (as
+    in matting), and what lies off that line, another thing passing by, does not count.
+    """
+    target = np.asarray(color, np.float32)
+    pixels = video.astype(np.float32) / 255
+    distance = np.square(pixels - target).sum(-1)
+    unlike, rival = distance.copy(), np.zeros(distance.shape, bool)
+    for other in others:
+        apart = np.square(pixels - np.asarray(other, np.float32)).sum(-1)
+        passing = (apart < distance) & (apart < _shading(other))
+        unlike[passing & (passing.mean(0) < 0.5)] = -1
+        rival |= apart < distance
+    low = int(0.8 * len(video))
+    far = np.argpartition(unlike, low, axis=0)[low:]
+    background = np.median(video, axis=0).astype(np.float32) / 255
+    alike = np.square(background - target).sum(-1) < _shading(target)
+    background[alike] = np.take_along_axis(pixels, far[..., None], axis=0).mean(0)[alike]
+    line = target - background
+    length = np.square(line).sum(-1)
+    step = pixels - background
+    along = np.einsum("fhwc,hwc->fhw", step, line) / np.maximum(length, 1e-6)
+    off = np.square(step).sum(-1) - np.square(along) * length
+    share = np.clip((along - 0.4) / 0.3, 0, 1)
+    share[off > 0.06 + 0.12 * length] = 0
+    share[:, length < 0.02] = 0
+    share[rival] = 0
+    return share
+
+
+def track(share: Float32[np.ndarray, "F H W"]) -> Track:
+    """Follows the biggest compact thing in a video of coverage [F, H, W].
+
+    Its size is taken from the typical mass; it is looked for near where it was, and anywhere when it was lost.
+    """
+    frames, height, width = share.shape
+    mass = share.sum((1, 2))
+    typical = float(np.median(mass[mass > 4])) if (mass > 4).any() else 0.0
+    x, y, half, seen = np.zeros((4, frames))
+    if typical < 12:
+        return Track(x, y, half, seen)
+    radius = max(2.0, (typical / np.pi) ** 0.5)
+    rows, columns = np.arange(height), np.arange(width)
+    place: tuple[float, float] | None = None
+    for f in range(frames):
+        smooth = _box(share[f], round(radius))
+        if place is not None:
+            near = np.exp(-(np.square(rows - place[0])[:, None] + np.square(columns - place[1])) / (6 * radius) ** 2)
+            smooth = smooth * (0.3 + 0.7 * near)
+        row, column = np.unravel_index(np.argmax(smooth), smooth.shape)
+        for _ in range(2):
+            window = share[f] * _disc(rows - row, columns - column, 1.7 * radius)
+            total = float(window.sum())
+            if total < 0.25 * typical:
+                break
+            row, column = float(window.sum(1) @ rows) / total, float(window.sum(0) @ columns) / total
+        if total < 0.25 * typical:
+            continue
+        spread = float(window.sum(1) @ np.square(rows - row)) / total
+        # an ellipse of half height b has variance b^2 / 4; a pixel's own width adds 1/12
+        x[f], y[f], half[f], seen[f] = column, row, 2 * max(spread - 1 / 12, 0.0) ** 0.5, total
+        place = (row, column)
+    return Track(x, y, half, seen)
+
+
+def _shading(color: Sequence[float] | np.ndarray) -> float:
+    """Squared RGB distance within which light and shade move a colour."""
+    return 0.03 + 0.15 * float(np.square(color).sum())
+
+
+def _disc(dy: np.ndarray, dx: np.ndarray, radius: float) -> np.ndarray:
+    return np.square(dy)[:, None] + np.square(dx) < radius * radius
+
+
+def _box(image: np.ndarray, half: int) -> np.ndarray:
+    """Mean over squares of side 2 half + 1, by sums along both axes."""
+    for axis in (0, 1):
+        total = np.cumsum(np.pad(image, [(half + 1, half) if a == axis else (0, 0) for a in (0, 1)]), axis=axis)
+        size = image.shape[axis]
+        image = (np.take(total, np.arange(size) + 2 * half + 1, axis) - np.take(total, np.arange(size), axis)) / (2 * half + 1)
+    return image

@@ -1,0 +1,90 @@
+"""One forward pass from published weights and latents: the door through which the network is checked.
+
+It runs the very modules generation uses, so a checked number here is a checked number there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from happyhorse.config import suggestion
+from happyhorse.model.attention import LOCAL_RADIUS, Window
+from happyhorse.model.horse import Horse
+from happyhorse.model.presets import DTypeName, HorseConfig
+from happyhorse.model.tokens import CoordStyle, Grid, coordinates, patchify, unpatchify
+
+
+@torch.no_grad()
+def velocities(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    video_latent: Float[Tensor, "1 z T Hl Wl"],
+    audio_latent: Float[Tensor, "1 F Ca"],
+    text: Float[Tensor, "1 N Ct"],
+    text_length: int,
+    coords: CoordStyle,
+    window: int | None = None,
+    dtype: DTypeName = "bf16",
+) -> tuple[Float[Tensor, "1 z T Hl Wl"], Float[Tensor, "1 F Ca"]]:
+    """Velocities of a video and an audio latent under the network that `config` and `weights` describe.
+
+    `config` holds fields of `HorseConfig`, the rest keep the published values; `weights` has the published keys
+    (15B spec section 2.9), any floating dtype. The first `text_length` rows of `text` are read. `coords` is "v2"
+    for base and distilled, "v1" for super-resolution weights. `window` is the reach in latent frames of the
+    layers in `local_attn_layers`, 11 if None. `dtype` "bf16" is the discipline of the published model (15B spec
+    section 2.1), "fp32" computes everything in fp32.
+
+    Raises `ValueError` naming the culprit for an unknown field, a missing, extra or misshapen weight, or inputs
+    that do not fit the network.
+    """
+    fields = {field.name for field in dataclasses.fields(HorseConfig)}
+    if unknown := sorted(set(config) - fields):
+        raise ValueError(f"config has an unknown field {unknown[0]!r}{suggestion(unknown[0], fields)}")
+    horse = with_weights(HorseConfig(**{**config, "param_dtype": dtype}), weights)
+    if not 0 <= text_length <= text.shape[1]:
+        raise ValueError(
+            f"text_length {text_length} lies outside the {text.shape[1]} rows of text; shorten it"
+        )
+
+    grid = Grid.of(*video_latent.shape[2:])
+    tokens = patchify(video_latent), audio_latent, text[:, :text_length]
+    for name, given, wanted in zip(
+        ("video_latent", "audio_latent", "text"),
+        (t.shape[-1] for t in tokens),
+        (horse.config.video_in_channels, horse.config.audio_in_channels, horse.config.text_in_channels),
+        strict=True,
+    ):
+        if given != wanted:
+            raise ValueError(f"{name} gives tokens of {given} features but the network reads {wanted}")
+    places = coordinates(grid, audio_latent.shape[1], text_length, coords, device=video_latent.device)
+    reach = Window(grid.frame_tokens, LOCAL_RADIUS if window is None else window)
+    video, audio = horse(*tokens, places, window=reach)
+    return unpatchify(video, grid), audio
+
+
+def with_weights(config: HorseConfig, weights: Mapping[str, Tensor]) -> Horse:
+    """The network of `config` holding a copy of `weights`, matrices rounded to `config.param_dtype`.
+
+    Raises `ValueError` naming every missing, extra or misshapen key.
+    """
+    with torch.device("meta"):
+        horse = Horse(config)
+    wanted = horse.state_dict()
+    wrong = [f"{key} is missing" for key in wanted if key not in weights]
+    wrong += [f"{key} belongs to no part of this network" for key in weights if key not in wanted]
+    wrong += [
+        f"{key} has shape {tuple(weights[key].shape)}, not {tuple(tensor.shape)}"
+        for key, tensor in wanted.items()
+        if key in weights and weights[key].shape != tensor.shape
+    ]
+    if wrong:
+        raise ValueError(f"weights do not fit the config; correct either: {'; '.join(wrong)}")
+    rounded = {key: weights[key].detach().to(tensor.dtype, copy=True) for key, tensor in wanted.items()}
+    horse.load_state_dict(rounded, assign=True)
+    return horse

@@ -1,0 +1,110 @@
+"""The numbers of a denoiser, and the published sets of them.
+
+One network serves every size: `HorseConfig` holds each number as a field, named as in the configuration of the
+open 15B weights (15B spec section 1.2), and the presets at the end are the only places where those numbers are
+written down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+DTypeName = Literal["bf16", "fp32"]
+
+_LAYER_FIELDS = ("mm_layers", "local_attn_layers", "gelu7_layers", "post_norm_layers")
+
+
+@dataclass(frozen=True)
+class HorseConfig:
+    """Every number of the denoiser. The defaults are those of the 15B base and distilled models.
+
+    Fields ending in `_layers` list layer indices, 0 being the first: `mm_layers` hold one set of weights per
+    modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
+    activation, `post_norm_layers` normalise what a block adds to the stream.
+
+    `given_embedding` adds one learned vector to every token whose value is a condition and not noise; the
+    published weights have no such tensor. `param_dtype` is the precision in which the four families of block
+    matrices are stored and multiplied; everything else is always fp32 (15B spec section 2.1).
+
+    Raises `ValueError` for numbers that cannot form a network.
+    """
+
+    num_layers: int = 40
+    hidden_size: int = 5120
+    head_dim: int = 128
+    num_query_groups: int = 8
+    video_in_channels: int = 192
+    audio_in_channels: int = 64
+    text_in_channels: int = 3584
+    mm_layers: tuple[int, ...] = (0, 1, 2, 3, 36, 37, 38, 39)
+    local_attn_layers: tuple[int, ...] = ()
+    gelu7_layers: tuple[int, ...] = (0, 1, 2, 3)
+    post_norm_layers: tuple[int, ...] = ()
+    enable_attn_gating: bool = True
+    given_embedding: bool = False
+    param_dtype: DTypeName = "bf16"
+
+    def __post_init__(self) -> None:
+        for name in _LAYER_FIELDS:
+            layers = tuple(sorted(getattr(self, name)))  # a TOML or JSON file gives a list
+            object.__setattr__(self, name, layers)
+            if layers and not 0 <= layers[0] <= layers[-1] < self.num_layers:
+                raise ValueError(
+                    f"{name} = {layers} names a layer outside 0..{self.num_layers - 1}; remove it"
+                )
+        if self.hidden_size % self.head_dim:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be a multiple of head_dim {self.head_dim}; change one of them"
+            )
+        if self.num_heads % self.num_query_groups:
+            raise ValueError(
+                f"{self.num_heads} heads (hidden_size / head_dim) cannot be shared evenly by "
+                f"num_query_groups {self.num_query_groups}; choose a divisor of {self.num_heads}"
+            )
+        if self.head_dim % 8:
+            raise ValueError(
+                f"head_dim {self.head_dim} must be a multiple of 8: rotary bands are head_dim / 8"
+            )
+        if self.param_dtype not in ("bf16", "fp32"):
+            raise ValueError(f'param_dtype {self.param_dtype!r} is unknown; use "bf16" or "fp32"')
+
+    @property
+    def num_heads(self) -> int:
+        """Query heads, H."""
+        return self.hidden_size // self.head_dim
+
+    @property
+    def rope_bands(self) -> int:
+        """Rotary frequencies per axis; three axes rotate 6/8 of the head width."""
+        return self.head_dim // 8
+
+    def experts(self, layer: int) -> int:
+        """Sets of weights in `layer`: 3 (video, audio, text) or 1 (shared)."""
+        return 3 if layer in self.mm_layers else 1
+
+    def mlp_width(self, layer: int) -> int:
+        """Inner width of the MLP in `layer`: 4 D, or 8/3 D rounded down to a multiple of 4 where it is gated."""
+        if layer in self.gelu7_layers:
+            return 4 * self.hidden_size
+        return self.hidden_size * 8 // 3 // 4 * 4
+
+
+HORSE_15B = HorseConfig()
+"""Base, distilled and 540p super-resolution weights of the open 15B (15B spec section 1.2)."""
+
+HORSE_15B_1080P = HorseConfig(local_attn_layers=tuple(i for i in range(40) if i not in range(3, 32, 4)))
+"""1080p super-resolution weights: eight global layers, thirty-two local ones."""
+
+PONY = HorseConfig(
+    num_layers=10,
+    hidden_size=256,
+    head_dim=64,
+    num_query_groups=2,
+    text_in_channels=256,
+    mm_layers=(0, 1, 8, 9),
+    gelu7_layers=(0, 1),
+    given_embedding=True,
+    param_dtype="fp32",
+)
+"""The small model trained by this repository."""

@@ -1,0 +1,139 @@
+"""Latents to tokens, tokens to velocities, and where each token sits in time and space.
+
+A sequence is `[video | audio | text]` without separators (15B spec section 3.1). A video token is a patch of
+1 x 2 x 2 latent positions, an audio token one latent step, a text token one embedding of the text encoder.
+Positions of all three are measured in latent video frames, so that sound, picture and words share one clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+PATCH = 2
+"""Latent rows and latent columns per video token."""
+
+CoordStyle = Literal["v1", "v2", "clock"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Video tokens of one clip: `frames` latent frames of `rows` x `columns` patches."""
+
+    frames: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, frames: int, latent_rows: int, latent_columns: int) -> Grid:
+        """The grid of a latent [C, frames, latent_rows, latent_columns]. Raises `ValueError` on an odd side."""
+        if latent_rows % PATCH or latent_columns % PATCH:
+            raise ValueError(
+                f"a latent of {latent_rows} x {latent_columns} cannot be cut into {PATCH} x {PATCH} patches; "
+                "choose a picture size whose sides are multiples of 32 pixels"
+            )
+        return cls(frames, latent_rows // PATCH, latent_columns // PATCH)
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens per latent frame."""
+        return self.rows * self.columns
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the whole clip, Lv."""
+        return self.frames * self.frame_tokens
+
+
+def patchify(latent: Float[Tensor, "B C T Y X"]) -> Float[Tensor, "B Lv Cv"]:
+    """Cut a video latent into tokens: raster order, features channel-*slowest*, index `4 c + 2 dy + dx`.
+
+    The velocity uses another order, see `unpatchify`: the asymmetry is part of the published weights (15B spec
+    section 3.2).
+    """
+    Grid.of(*latent.shape[2:])
+    return rearrange(latent, "b c t (r p) (s q) -> b (t r s) (c p q)", p=PATCH, q=PATCH)
+
+
+def unpatchify(velocity: Float[Tensor, "B Lv Cv"], grid: Grid) -> Float[Tensor, "B C T Y X"]:
+    """Assemble video velocities into a latent; features are channel-*fastest*, index `(2 dy + dx) C + c`."""
+    return rearrange(
+        velocity,
+        "b (t r s) (p q c) -> b c t (r p) (s q)",
+        t=grid.frames,
+        r=grid.rows,
+        s=grid.columns,
+        p=PATCH,
+        q=PATCH,
+    )
+
+
+def coordinates(
+    grid: Grid,
+    audio_steps: int,
+    text: int | Float[Tensor, " Lt"] | Float[Tensor, "B Lt"],
+    style: CoordStyle,
+    *,
+    device: torch.device | str | None = None,
+) -> Float[Tensor, "B L 9"]:
+    """Position, grid size and reference size of each token: rows (t, y, x, T, Hs, Ws, Tr, Hr, Wr), fp32.
+
+    The network scales a position by (reference - 1) / (size - 1) on each axis (15B spec sections 2.5 and 3.3).
+    Video positions are patch indices; audio step i lands on i ((S-1)//4) / (S-1), about a quarter of a latent
+    frame apart.
+
+    - "v2" (15B base and distilled): `text` is the number of tokens; all land on time 0, a single one on -1.
+    - "v1" (15B super-resolution): `text` is the number of tokens, spread evenly over times 0..1.
+    - "clock" (pony): `text` holds the time of every token in latent frames, [Lt] or one row per sample [B, Lt];
+      words of the caption sit before the clip (see `before`), spoken phonemes at the moment they are heard.
+
+    The first axis is 1, or B when `text` has one row per sample. Raises `ValueError` where a style cannot place
+    the tokens.
+    """
+    size = (grid.frames, grid.rows, grid.columns)
+    axes = (torch.arange(n, dtype=torch.float32, device=device) for n in size)
+    places = torch.stack([a.flatten() for a in torch.meshgrid(*axes, indexing="ij")], -1)
+    video = torch.cat([places, places.new_tensor(size + size).expand(grid.tokens, 6)], -1)
+
+    audio_times = torch.arange(audio_steps, dtype=torch.float32, device=device)
+    audio_reference = grid.frames if style == "v1" else (audio_steps - 1) // 4 + 1
+    audio = _on_time_axis(audio_times, audio_steps, audio_reference)
+
+    if style == "clock":
+        if isinstance(text, int):
+            raise ValueError(
+                'style "clock" needs the time of each text token; pass a tensor of latent frames'
+            )
+        words = _on_time_axis(text.to(device, torch.float32), 1, 1)  # size = reference = 1: the scale is 1
+    elif not isinstance(text, int):
+        raise ValueError(f'style "{style}" places the text itself; pass the number of text tokens')
+    elif style == "v2":
+        words = _on_time_axis(before(text, device=device), text, 1)
+    elif style == "v1":
+        words = _on_time_axis(torch.arange(text, dtype=torch.float32, device=device), text, 2)
+    else:
+        raise ValueError(f'coordinate style {style!r} is unknown; use "v1", "v2" or "clock"')
+    words = words if words.ndim == 3 else words.unsqueeze(0)  # [B or 1, Lt, 9]
+    fixed = torch.cat([video, audio]).expand(len(words), -1, -1)
+    return torch.cat([fixed, words], 1)
+
+
+def before(count: int, *, device: torch.device | str | None = None) -> Float[Tensor, " Lt"]:
+    """Times -count..-1: tokens in reading order, the last one right before the clip begins."""
+    return torch.arange(-count, 0, dtype=torch.float32, device=device)
+
+
+def _on_time_axis(times: Float[Tensor, "*B N"], size: int, reference: int) -> Float[Tensor, "*B N 9"]:
+    """Rows of tokens that have a time and no place: y = x = 0 on a grid (size, 1, 1)."""
+    if size == 1 and reference != 1:
+        raise ValueError(
+            f"one token cannot be spread over {reference} latent frames; give at least two, or use coordinate "
+            'style "v2"'
+        )
+    row = times.new_tensor((0, 0, size, 1, 1, reference, 1, 1)).expand(*times.shape, 8)
+    return torch.cat([times.unsqueeze(-1), row], -1)

@@ -1,0 +1,1 @@
+"""MAKE 4-5: one loop, many objectives."""

@@ -1,0 +1,232 @@
+"""Objectives of the two halves of the codec: reconstruct what the world renders, from latents with noise on them.
+
+Noise on the latents while the decoder learns makes it forgiving of the small errors that a flow's samples have.
+Neither half has an adversary; the linear codec inside is fitted first, in closed form.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from happyhorse import checkpoint, config
+from happyhorse.codec.audio import SAMPLES, AudioCodec, AudioCodecConfig
+from happyhorse.codec.mel import HOP, log_mel
+from happyhorse.codec.video import VideoCodec, VideoCodecConfig, patchify
+from happyhorse.data.batches import indices, step_generator
+from happyhorse.data.shards import Shards
+from happyhorse.train.loop import LoopConfig
+from happyhorse.train.preview import save_frames, save_spectrograms
+
+STFT_WINDOWS = (128, 256, 512, 1024, 2048)
+
+
+@dataclass(frozen=True)
+class VideoCropConfig:
+    """Crops of `frames` x `size` x `size` pixels; of `candidates` random ones the one that moves most is taken."""
+
+    frames: int = 17
+    size: int = 64
+    candidates: int = 3
+    noise: float = 0.1
+    moving: float = 4.0
+
+
+class VideoObjective:
+    """Trains the video codec on moving crops of raw shards; judged by PSNR on whole held-out clips."""
+
+    adam_parameters = ("encode_in", "encode_out", "decode_out")
+
+    def __init__(
+        self, codec: VideoCodecConfig, crops: VideoCropConfig, loop: LoopConfig, train: Shards, heldout: Shards
+    ) -> None:
+        """A new codec whose linear part is fitted to `train` at once."""
+        torch.manual_seed(loop.seed)
+        self.module = VideoCodec(codec)
+        self.module.adam_parameters = self.adam_parameters  # type: ignore[assignment]
+        self.crops, self.loop, self.shards, self.heldout = crops, loop, train, heldout
+        self.kept = self.module.linear.fit(_patches(train))
+
+    def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
+        """Charbonnier error of pixels, moving ones weighted up, plus that of their spatial differences."""
+        clips = indices(len(self.shards), self.loop.batch, self.loop.seed, step)[part::parts]
+        generator = step_generator(self.loop.seed, step, part)
+        video = torch.stack([self._crop(clip, generator) for clip in clips])
+        video = video.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+            latents = self.module.encode(video)
+            noise = torch.randn(latents.shape, generator=generator) * self.crops.noise
+            output = self.module.decode(latents + noise)
+        error = output - video
+        weight = 1 + self.crops.moving * moving(video)
+        pixels = (charbonnier(error) * weight).sum() / weight.expand_as(error).sum()
+        edges = charbonnier(error.diff(dim=-1)).mean() + charbonnier(error.diff(dim=-2)).mean()
+        psnr = -10 * math.log10(float(error.detach().square().mean()) / 4)
+        total = pixels + 0.5 * edges + 1e-3 * latents.square().mean()
+        return total, {"psnr_crop": psnr, "latent_rms": float(latents.detach().square().mean().sqrt())}
+
+    def _crop(self, clip: int, generator: torch.Generator) -> Tensor:
+        """uint8 [frames, size, size, 3]: the liveliest of the candidates."""
+        view, row = self.shards.slice("video", clip)
+        _, frames, height, width, _ = view.get_shape()
+        n, size = min(self.crops.frames, frames), self.crops.size
+        best, liveliest = None, -1.0
+        for _ in range(self.crops.candidates):
+            starts = [int(torch.randint(limit + 1, (), generator=generator)) for limit in (frames - n, height - size, width - size)]
+            f, y, x = starts
+            crop = view[row, f : f + n, y : y + size, x : x + size]
+            motion = float((crop[1:].short() - crop[:-1].short()).abs().float().mean())
+            if motion > liveliest:
+                best, liveliest = crop, motion
+        assert best is not None
+        return best
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """PSNR in dB over held-out clips: mean of clips, mean of the worst family, worst clip."""
+        families: dict[str, list[float]] = {}
+        for i in range(len(self.heldout)):
+            video, _, record = self.heldout[i]
+            pixels = video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+                output = self.module.decode(self.module.encode(pixels)).clamp(-1, 1)
+            mse = float((output - pixels).square().mean()) / 4
+            families.setdefault(record["family"], []).append(-10 * math.log10(max(mse, 1e-10)))
+        scores = [score for group in families.values() for score in group]
+        means = {f"psnr_{name}": sum(group) / len(group) for name, group in sorted(families.items())}
+        return {"psnr": sum(scores) / len(scores), "psnr_worst_family": min(means.values()), "psnr_worst": min(scores)} | means
+
+    @torch.no_grad()
+    def preview(self, folder: Path, step: int) -> None:
+        """PNG of held-out frames above their reconstructions."""
+        rows = []
+        for i in range(min(8, len(self.heldout))):
+            pixels = self.heldout[i][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            output = self.module.decode(self.module.encode(pixels))
+            rows += [pixels[0], output[0]]
+        save_frames(folder / f"{step:06d}.png", rows)
+
+    def release(self, folder: Path, facts: dict[str, Any]) -> Path:
+        """Write `video.safetensors` of kind "codec-video"."""
+        path = folder / "video.safetensors"
+        part = checkpoint.Checkpoint("codec-video", config.plain(self.module.config), self.module.state_dict(), facts)
+        return checkpoint.save(path, part)[0]
+
+
+def moving(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B 1 F H W"]:
+    """1 where a pixel changes by more than 0.05 since or until the neighbouring frame, grown by two pixels; else 0."""
+    change = (video.diff(dim=2).abs().amax(1, keepdim=True) > 0.05).float()
+    mask = torch.maximum(torch.nn.functional.pad(change, (0, 0, 0, 0, 1, 0)), torch.nn.functional.pad(change, (0, 0, 0, 0, 0, 1)))
+    return torch.nn.functional.max_pool3d(mask, (1, 5, 5), 1, (0, 2, 2))
+
+
+def charbonnier(error: Tensor, scale: float = 0.03) -> Tensor:
+    """`sqrt(e^2 + s^2) - s`: quadratic below `scale`, linear above; same shape."""
+    return (error.square() + scale * scale).sqrt() - scale
+
+
+def _patches(shards: Shards, share: int = 10) -> Iterator[Tensor]:
+    """A tenth of the patches [n, P] of up to 400 clips."""
+    for i in range(min(len(shards), 400)):
+        video = shards[i][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        flat = patchify(video).flatten(0, 3)
+        yield flat[torch.randperm(flat.shape[0], generator=torch.Generator().manual_seed(i))[: flat.shape[0] // share]]
+
+
+class AudioObjective:
+    """Trains the audio codec and vocoder on crops of `steps` latents; judged by log-mel error on held-out clips."""
+
+    adam_parameters = ("encode_in", "encode_out", "decode_out", "vocoder_out", "depthwise")
+
+    def __init__(
+        self, codec: AudioCodecConfig, crop_steps: int, noise: float, loop: LoopConfig, train: Shards, heldout: Shards
+    ) -> None:
+        """A new codec whose linear part is fitted to `train` at once."""
+        torch.manual_seed(loop.seed)
+        self.module = AudioCodec(codec)
+        self.module.adam_parameters = self.adam_parameters  # type: ignore[assignment]
+        self.crop_steps, self.noise, self.loop = crop_steps, noise, loop
+        self.waves = _waves(train)
+        self.heldout = _waves(heldout)
+        self.kept = self.module.linear.fit(
+            log_mel(waves).reshape(-1, self.module.linear.mean.numel()) for waves in self.waves.split(64)
+        )
+
+    def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
+        """L1 of log-mels (decoded, and of the waveform) plus multi-resolution STFT error (arXiv 1910.11480)."""
+        clips = indices(len(self.waves), self.loop.batch, self.loop.seed, step)[part::parts]
+        generator = step_generator(self.loop.seed, step, part)
+        length = min(self.crop_steps * SAMPLES, self.waves.shape[1])
+        starts = [int(torch.randint((self.waves.shape[1] - length) // HOP + 1, (), generator=generator)) for _ in clips]
+        wave = torch.stack([self.waves[c, s * HOP : s * HOP + length] for c, s in zip(clips, starts, strict=True)])
+        gain = torch.rand(len(clips), 1, generator=generator) * 0.7 + 0.3
+        wave = wave * gain
+        mel = log_mel(wave)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+            latents = self.module.encode_mel(mel)
+            noise = torch.randn(latents.shape, generator=generator) * self.noise
+            decoded = self.module.decode_mel(latents + noise)
+            output = self.module.vocode(decoded)
+        mel_error = (decoded - mel).abs().mean()
+        heard = (log_mel(output) - mel).abs().mean()
+        spectral = stft_error(output, wave)
+        total = mel_error + heard + spectral + 1e-3 * latents.square().mean()
+        return total, {"mel": float(mel_error.detach()), "heard": float(heard.detach()), "stft": float(spectral.detach())}
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Mean absolute log-mel error in nats on held-out clips: after decoding the mel, and of the waveform."""
+        mel, heard = [], []
+        for wave in self.heldout.split(8):
+            target = log_mel(wave)
+            latents = self.module.encode(wave)
+            mel.append((self.module.decode_mel(latents) - target).abs().mean((1, 2)))
+            heard.append((log_mel(self.module.decode(latents)) - target).abs().mean((1, 2)))
+        return {"mel_heldout": float(torch.cat(mel).mean()), "heard_heldout": float(torch.cat(heard).mean())}
+
+    @torch.no_grad()
+    def preview(self, folder: Path, step: int) -> None:
+        """PNG of held-out log-mels above those of their reconstructions."""
+        wave = self.heldout[:8]
+        output = self.module.decode(self.module.encode(wave))
+        pairs = [mel for pair in zip(log_mel(wave), log_mel(output), strict=True) for mel in pair]
+        save_spectrograms(folder / f"{step:06d}.png", pairs)
+
+    def release(self, folder: Path, facts: dict[str, Any]) -> Path:
+        """Write `audio.safetensors` of kind "codec-audio"."""
+        path = folder / "audio.safetensors"
+        part = checkpoint.Checkpoint("codec-audio", config.plain(self.module.config), self.module.state_dict(), facts)
+        return checkpoint.save(path, part)[0]
+
+
+def _waves(shards: Shards) -> Tensor:
+    """All sound of `shards` as float32 [clips, N] in [-1, 1]."""
+    return torch.stack([shards.slice("audio", i)[0][shards.slice("audio", i)[1]] for i in range(len(shards))]).float() / 32767
+
+
+def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Float[Tensor, ""]:
+    """Mean over windows of log-magnitude L1 plus spectral convergence; scalar."""
+    total = output.new_zeros(())
+    for size in STFT_WINDOWS:
+        window = torch.hann_window(size)
+        both = torch.stft(torch.cat([output, target]), size, size // 4, window=window, return_complex=True).abs()
+        both = both * (2 / size)
+        mine, theirs = both.chunk(2)
+        logs = ((mine + 1e-4).log() - (theirs + 1e-4).log()).abs().mean()
+        shape = (mine - theirs).norm() / theirs.norm().clamp_min(1e-3)
+        total = total + (logs + shape) / len(STFT_WINDOWS)
+    return total
+
+
+def merge(video: Path, audio: Path, path: Path, facts: dict[str, Any]) -> Path:
+    """Join the two trained halves to one checkpoint of kind "codec" in bfloat16."""
+    parts = {"video": checkpoint.load(video, "codec-video"), "audio": checkpoint.load(audio, "codec-audio")}
+    weights = {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.weights.items()}
+    settings = {name: part.config for name, part in parts.items()}
+    halves = {name: part.facts for name, part in parts.items()}
+    return checkpoint.save(path, checkpoint.Checkpoint("codec", settings, weights, facts | halves), torch.bfloat16)[0]

@@ -1,0 +1,51 @@
+"""Which latent frames and audio steps of a training clip are shown clean: every way of conditioning is one mask."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ConditionConfig:
+    """Shares of clips (summing to at most 1) by what is given; the rest is given nothing."""
+
+    first: float = 0.15  # first frame
+    last: float = 0.04  # last frame
+    both: float = 0.04  # first and last frame
+    keys: float = 0.04  # one to three frames anywhere
+    prefix: float = 0.06  # the beginning, picture and sound: continuation
+    span: float = 0.05  # everything but a span, picture and sound: retake
+
+    def __post_init__(self) -> None:
+        shares = (self.first, self.last, self.both, self.keys, self.prefix, self.span)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ValueError(f"condition shares must be >= 0 and sum to at most 1, got {shares}")
+
+
+def draw_given(
+    count: int, frames: int, config: ConditionConfig, generator: torch.Generator
+) -> tuple[Bool[Tensor, "B T"], Bool[Tensor, "B S"]]:
+    """Masks of given latent frames [B, T] and audio steps [B, S = 4(T-1)+1]; latent frame t sounds at 4t-3 .. 4t."""
+    video = torch.zeros(count, frames, dtype=torch.bool)
+    both = torch.zeros(count, frames, dtype=torch.bool)  # frames whose sound is given too
+    edges = torch.tensor([config.first, config.last, config.both, config.keys, config.prefix, config.span]).cumsum(0)
+    kinds = torch.bucketize(torch.rand(count, generator=generator), edges, right=True).tolist()
+    for row, kind in enumerate(kinds):
+        if kind in (0, 2):
+            video[row, 0] = True
+        if kind in (1, 2):
+            video[row, -1] = True
+        if kind == 3:
+            keys = int(torch.randint(1, 4, (), generator=generator))
+            video[row, torch.randint(frames, (keys,), generator=generator)] = True
+        if kind == 4:
+            both[row, : int(torch.randint(1, max(2, frames * 3 // 4), (), generator=generator))] = True
+        if kind == 5:
+            length = int(torch.randint(max(1, frames // 5), max(2, frames * 3 // 5), (), generator=generator))
+            start = int(torch.randint(frames - length + 1, (), generator=generator))
+            both[row] = True
+            both[row, start : start + length] = False
+    audio = torch.cat([both[:, :1], both[:, 1:].repeat_interleave(4, 1)], 1)
+    return video | both, audio

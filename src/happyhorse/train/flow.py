@@ -1,0 +1,189 @@
+"""Objective of the base model: the velocity of joint video and audio latents, at every mixture of noise levels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from happyhorse import checkpoint
+from happyhorse.codec import Codec
+from happyhorse.codec.mel import log_mel
+from happyhorse.codec.text import Phone, TextConfig, split_spoken, tokenize, words
+from happyhorse.data.batches import indices, step_generator
+from happyhorse.data.shards import Shards
+from happyhorse.flow import path, samplers, schedules
+from happyhorse.flow.guidance import guide
+from happyhorse.generate.denoiser import Denoiser, pad_tokens
+from happyhorse.model.presets import HorseConfig
+from happyhorse.train.conditions import ConditionConfig, draw_given
+from happyhorse.train.loop import LoopConfig
+from happyhorse.train.preview import save_sheet
+
+LATENT_FPS = 25 / 4
+SHARED_STREAM = 63  # random draws that all parts of a step must agree on
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Shifts of the noise levels, shares of dropped text and of dropped spoken lines, and conditions.
+
+    A share `short_share` of the steps trains on the first `short_frames` latent frames only: attention costs the
+    square of the length, and most of what a clip teaches is in its beginning too.
+    """
+
+    shift_video: float = 3.0
+    shift_audio: float = 1.5
+    drop_text: float = 0.1
+    drop_speech: float = 0.05
+    short_frames: int = 11
+    short_share: float = 0.0
+    conditions: ConditionConfig = ConditionConfig()
+    mixture: path.Mixture = path.Mixture(0.07, 0.07, 0.06)
+
+    @property
+    def shifts(self) -> dict[str, float]:
+        """Shift by modality, as the schedules take it."""
+        return {"video": self.shift_video, "audio": self.shift_audio}
+
+
+class FlowObjective:
+    """Trains a denoiser on latent shards; judged by its held-out velocity error at fixed levels and noise."""
+
+    def __init__(
+        self,
+        horse: HorseConfig,
+        text: TextConfig,
+        flow: FlowConfig,
+        loop: LoopConfig,
+        train: Shards,
+        heldout: Shards,
+        codec: Codec | None,
+        start: Path | None = None,
+    ) -> None:
+        """A new model, or with the weights of the checkpoint `start`; `codec` is for previews (None: none)."""
+        self.module = Denoiser(horse, text, loop.seed)
+        if start is not None:
+            checkpoint.load_into(self.module, checkpoint.load(start, "denoiser").weights, str(start))
+        self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
+        self.vocabulary = sorted(
+            {word for record in train.records for caption in record["captions"] for word in words(split_spoken(caption)[0])}
+        )
+
+    def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
+        """Sum of the mean squared velocity errors of video and audio over their noised tokens."""
+        clips = indices(len(self.train), self.loop.batch, self.loop.seed, step)[part::parts]
+        generator = step_generator(self.loop.seed, step, part)
+        video, audio, records = self._read(self.train, clips)
+        if float(torch.rand((), generator=step_generator(self.loop.seed, step, SHARED_STREAM))) < self.flow.short_share:
+            video = video[:, :, : self.flow.short_frames]
+            audio = audio[:, : 4 * (video.shape[2] - 1) + 1]
+        texts = [self._text(record, video.shape[2], generator) for record in records]
+        levels = path.draw_levels(len(clips), self.flow.shifts, generator, self.flow.mixture)
+        given = dict(zip(("video", "audio"), draw_given(len(clips), video.shape[2], self.flow.conditions, generator), strict=True))
+        error, per_clip, noised = self._error(video, audio, texts, levels, given, generator)
+        values = {name: float(value.detach()) for name, value in error.items()}
+        for name, errors in per_clip.items():
+            whole = noised[name].flatten(1).float().mean(1) > 0.5  # mostly given clips would blur the picture
+            quarter = (levels[name] * 4).long().clamp(max=3)
+            for q in range(4):
+                chosen = errors[(quarter == q) & whole]
+                if len(chosen):
+                    values[f"{name}_q{q + 1}"] = float(chosen.mean().detach())
+        return error["video"] + error["audio"], values
+
+    def _error(
+        self, video: Tensor, audio: Tensor, texts: list, levels: dict[str, Tensor], given: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Mean error a modality, errors [B] a clip, and masks of noised frames [B, T] and steps [B, S]."""
+        clean = {"video": video.transpose(1, 2), "audio": audio}  # [B, T, C, Y, X], [B, S, C]
+        noise = {name: torch.randn(x.shape, generator=generator) for name, x in clean.items()}
+        given = {name: mask | (levels[name] == 0)[:, None] for name, mask in given.items()}
+        token = {name: path.token_levels(levels[name], given[name]) for name in clean}
+        noisy = {name: path.interpolate(clean[name], noise[name], token[name]) for name in clean}
+        ids, times = pad_tokens(texts, self.module.text.config.features)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+            out_video, out_audio = self.module(
+                noisy["video"].transpose(1, 2), noisy["audio"], ids, times, given["video"], given["audio"]
+            )
+        predicted = {"video": out_video.transpose(1, 2), "audio": out_audio}
+        target = {name: path.velocity(clean[name], noise[name]) for name in clean}
+        noised = {name: ~mask for name, mask in given.items()}
+        per_clip = path.losses(predicted, target, noised)
+        mean = {name: errors.sum() / noised[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()}
+        return mean, per_clip, noised
+
+    def _read(self, shards: Shards, clips: list[int]) -> tuple[Tensor, Tensor, list[dict[str, Any]]]:
+        rows = [shards[i] for i in clips]
+        video, audio = torch.stack([row[0] for row in rows]).float(), torch.stack([row[1] for row in rows]).float()
+        return video, audio, [row[2] for row in rows]
+
+    def _text(self, record: dict[str, Any], frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One of the record's captions, or nothing, and what is spoken within `frames` latent frames, as tokens."""
+        draws = torch.rand(3, generator=generator).tolist()
+        caption = split_spoken(record["captions"][int(draws[0] * len(record["captions"]))])[0]
+        phones = [Phone(*phone) for phone in record["phones"] if phone[1] * LATENT_FPS < frames]
+        if draws[1] < self.flow.drop_text:
+            caption, phones = "", []
+        if draws[2] < self.flow.drop_speech:
+            phones = []
+        return tokenize(caption, phones, self.module.text.config, LATENT_FPS)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Held-out error a modality over eight levels, nothing given, held-out wordings; noise is always the same."""
+        generator = torch.Generator().manual_seed(1)
+        totals: dict[str, float] = {"video_heldout": 0.0, "audio_heldout": 0.0}
+        count = min(64, len(self.heldout) // 8 * 8) or len(self.heldout)
+        for first in range(0, count, 8):
+            clips = list(range(first, min(first + 8, count)))
+            video, audio, records = self._read(self.heldout, clips)
+            texts = [
+                tokenize(split_spoken(r["heldout"][0])[0], [Phone(*p) for p in r["phones"]], self.module.text.config, LATENT_FPS)
+                for r in records
+            ]
+            sigma = (torch.arange(len(clips)) + 0.5) / len(clips)
+            levels = {"video": sigma, "audio": path.shift(sigma, self.flow.shift_audio / self.flow.shift_video)}
+            given = {"video": torch.zeros(len(clips), video.shape[2]).bool(), "audio": torch.zeros(len(clips), audio.shape[1]).bool()}
+            error, _, _ = self._error(video, audio, texts, levels, given, generator)
+            for name, value in error.items():
+                totals[f"{name}_heldout"] += float(value) * len(clips) / count
+        return totals
+
+    @torch.no_grad()
+    def preview(self, folder: Path, step: int) -> None:
+        """A sheet of clips for held-out captions, one of each family: 16 steps, guidance 3."""
+        if self.codec is None:
+            return
+        chosen = {record["family"]: record for record in self.heldout.records}
+        video, audio, _ = self.heldout[0]
+        clips = []
+        for record in chosen.values():
+            text = tokenize(
+                split_spoken(record["captions"][0])[0], [Phone(*p) for p in record["phones"]], self.module.text.config, LATENT_FPS
+            )
+            state = self._sample(text, video.shape, audio.shape)
+            pixels = self.codec.video.decode(state["video"])[0]
+            clips.append((pixels, log_mel(self.codec.audio.decode(state["audio"]))[0]))
+        save_sheet(folder / f"{step:06d}.png", clips)
+        (folder / "captions.txt").write_text("\n".join(record["captions"][0] for record in chosen.values()) + "\n")
+
+    def _sample(self, text: tuple[Tensor, Tensor], video: torch.Size, audio: torch.Size) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(2)
+        x = {name: torch.randn(1, *shape, generator=generator) for name, shape in (("video", video), ("audio", audio))}
+        ids, times = pad_tokens([text, (text[0][:0], text[1][:0])], self.module.text.config.features)
+        none = torch.zeros(2, video[1]).bool(), torch.zeros(2, audio[0]).bool()
+
+        def velocity(x: dict[str, Tensor], sigma: dict[str, float]) -> dict[str, Tensor]:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+                both = self.module(*(torch.cat([x[n], x[n]]) for n in ("video", "audio")), ids, times, *none)
+            return {n: guide(v[:1], (3.0, v[1:])) for n, v in zip(("video", "audio"), both, strict=True)}
+
+        return samplers.unipc(velocity, x, schedules.paired(16, self.flow.shifts))
+
+    def release(self, folder: Path, facts: dict[str, Any]) -> Path:
+        """Write `denoiser.safetensors` of kind "denoiser" in bfloat16, with the vocabulary and the shifts."""
+        facts = facts | {"vocabulary": self.vocabulary, "shifts": self.flow.shifts}
+        part = checkpoint.Checkpoint("denoiser", self.module.plain(), self.module.state_dict(), facts)
+        return checkpoint.save(folder / "denoiser.safetensors", part, torch.bfloat16)[0]

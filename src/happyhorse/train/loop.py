@@ -1,0 +1,241 @@
+"""The training loop, once for all objectives: accumulate, clip, step, average, log, preview, save, resume.
+
+Everything random in a step is drawn from generators keyed by (seed, step), so a run that was stopped and resumed is
+bit for bit the run that was not. Under torchrun the module is sharded with FSDP2 and every rank takes its parts of
+the same batch.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+
+from happyhorse import checkpoint
+from happyhorse.train.optim import OptimConfig, make_optimizers, rate
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Steps, clips a step (`batch`), micro-batches a step and rank, and how often to do what (in steps)."""
+
+    steps: int
+    batch: int = 32
+    micro: int = 1
+    seed: int = 0
+    ema: float = 0.999
+    log_every: int = 10
+    eval_every: int = 200
+    preview_every: int = 1000
+    save_every: int = 200
+    autocast: bool = True
+    optim: OptimConfig = OptimConfig()
+
+
+class Objective(Protocol):
+    """What is trained: a module, the loss of a part of a step's batch, and how to judge, show and release it."""
+
+    module: nn.Module
+
+    def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
+        """Mean loss (scalar) and values to log of part `part` of `parts` of the batch of `step`."""
+        ...
+
+    def evaluate(self) -> dict[str, float]:
+        """Held-out figures of the module as it is (the loop puts the averaged weights in first)."""
+        ...
+
+    def preview(self, folder: Path, step: int) -> None:
+        """Write pictures and sounds of the module as it is, named by `step`, into `folder`."""
+        ...
+
+    def release(self, folder: Path, facts: dict[str, Any]) -> Path:
+        """Write the weights of the module as it is as a checkpoint into `folder`; returns its path."""
+        ...
+
+
+class Stopped(KeyboardInterrupt):
+    """Training was interrupted and has saved its state."""
+
+
+def train(
+    objective: Objective,
+    config: LoopConfig,
+    folder: Path,
+    facts: dict[str, Any],
+    report: Callable[[int, dict[str, float]], None] | None = None,
+) -> Path:
+    """Run `objective` up to `config.steps`, going on from `folder/resume.pt` if it exists; returns the weights' path.
+
+    `report(step, values)` sees every log line. SIGINT and SIGTERM end the current step, save, and raise `Stopped`.
+    """
+    rank, ranks = _join()
+    module = objective.module
+    if ranks > 1:
+        for layer in getattr(module, "shard_units", lambda: [])():
+            fully_shard(layer)
+        fully_shard(module)
+    optimizers = make_optimizers(module, config.optim)
+    ema = checkpoint.Ema(module, config.ema)
+    folder.mkdir(parents=True, exist_ok=True)
+    resume = folder / (f"resume-{rank}.pt" if ranks > 1 else "resume.pt")
+    first = _restore(resume, module, optimizers, ema) if resume.exists() else 0
+    log = _Log(folder / "log.jsonl", first) if rank == 0 else None
+    parts, started = config.micro * ranks, time.monotonic()
+
+    with _Interrupt() as interrupted:
+        for step in range(first, config.steps):
+            values = _step(objective, optimizers, config, step, [rank * config.micro + i for i in range(config.micro)], parts)
+            ema.update(module)
+            done = step + 1
+            last = done == config.steps or interrupted.asked
+            line: dict[str, float] = {}
+            if done % config.log_every == 0 or last:
+                speed = (done - first) * config.batch / (time.monotonic() - started)
+                line = values | {"clips_per_second": speed, "seconds": time.monotonic() - started}
+            if done % config.eval_every == 0 or done == config.steps:
+                with _averaged(module, ema):
+                    line |= objective.evaluate()
+            if line and log:
+                log.write(done, line)
+                if report:
+                    report(done, line)
+            if (done % config.preview_every == 0 or done == config.steps) and ranks == 1:
+                with _averaged(module, ema):
+                    objective.preview(folder / "preview", done)
+            if done % config.save_every == 0 or last:
+                state = {"step": done, "module": _local(module.state_dict()), "ema": _local(ema.state_dict())}
+                checkpoint.save_bundle(resume, **state, optimizers=[_local(o.state_dict()) for o in optimizers])
+            if interrupted.asked and done < config.steps:
+                raise Stopped(f"stopped after step {done}; the same command goes on from there")
+    with _averaged(module, ema):
+        return objective.release(folder, facts | {"steps": config.steps, "ranks": ranks})
+
+
+def _step(
+    objective: Objective, optimizers: list, config: LoopConfig, step: int, mine: list[int], parts: int
+) -> dict[str, float]:
+    """One optimiser step over this rank's parts of the batch; returns the mean logged values."""
+    total: dict[str, float] = {}
+    for part in mine:
+        loss, values = objective.loss(step, part, parts)
+        (loss / len(mine)).backward()
+        for key, value in (values | {"loss": float(loss.detach())}).items():
+            total[key] = total.get(key, 0.0) + value / len(mine)
+    norm = nn.utils.clip_grad_norm_(objective.module.parameters(), config.optim.clip)
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    if not torch.isfinite(norm):
+        raise ValueError(f"the gradient is not finite at step {step}: lower the learning rates in the recipe")
+    factor = rate(step, config.steps, config.optim)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return total | {"grad_norm": float(norm), "lr_factor": factor}
+
+
+def _join() -> tuple[int, int]:
+    """Rank and number of ranks; joins the process group if torchrun started us."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def _local(state: Any) -> Any:
+    """The state with every sharded tensor replaced by this rank's part."""
+    if isinstance(state, DTensor):
+        return state.to_local()
+    if isinstance(state, dict):
+        return {key: _local(value) for key, value in state.items()}
+    return [_local(value) for value in state] if isinstance(state, list) else state
+
+
+def _restore(path: Path, module: nn.Module, optimizers: list, ema: checkpoint.Ema) -> int:
+    """Put a bundle back (this rank's parts); returns the step to go on from."""
+    bundle = checkpoint.load_bundle(path)
+    with torch.no_grad():
+        for key, tensor in module.state_dict().items():
+            _local(tensor).copy_(bundle["module"][key])
+        ema.updates = bundle["ema"]["updates"]
+        for key, tensor in ema.average.items():
+            _local(tensor).copy_(bundle["ema"]["average"][key])
+    for optimizer, state in zip(optimizers, bundle["optimizers"], strict=True):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for index, slots in state["state"].items():
+            optimizer.state[parameters[index]] = {k: _like(parameters[index], v) for k, v in slots.items()}
+    return bundle["step"]
+
+
+def _like(parameter: Tensor, value: Any) -> Any:
+    """A saved local tensor as part of a sharded one, if the parameter is sharded."""
+    if isinstance(parameter, DTensor) and isinstance(value, Tensor) and value.dim():
+        return DTensor.from_local(value, parameter.device_mesh, parameter.placements)
+    return value
+
+
+class _averaged:
+    """Inside the block the module holds the averaged weights; afterwards its own again."""
+
+    def __init__(self, module: nn.Module, ema: checkpoint.Ema) -> None:
+        self.module, self.ema = module, ema
+
+    @torch.no_grad()
+    def __enter__(self) -> None:
+        state = self.module.state_dict()
+        self.own = {key: tensor.detach().clone() for key, tensor in state.items()}
+        for key, tensor in state.items():
+            tensor.copy_(self.ema.average[key])
+        self.module.eval()
+
+    @torch.no_grad()
+    def __exit__(self, *_: object) -> None:
+        for key, tensor in self.module.state_dict().items():
+            tensor.copy_(self.own[key])
+        self.module.train()
+
+
+class _Interrupt:
+    """Turns SIGINT and SIGTERM into a flag while a step runs; a second SIGINT interrupts at once."""
+
+    asked = False
+
+    def __enter__(self) -> "_Interrupt":
+        self.old = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
+
+
+class _Log:
+    """Appends one JSON line a log point; on resuming, lines after the saved step are dropped."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        self.path = path
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= first]
+        path.write_text("".join(line + "\n" for line in kept))
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Append `values` of `step`, rounded to five significant digits."""
+        rounded = {key: float(f"{value:.5g}") for key, value in values.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step} | rounded) + "\n")

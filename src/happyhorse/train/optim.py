@@ -1,0 +1,119 @@
+"""Muon for hidden matrices, AdamW for everything else, and the warm-up/stable/cool-down learning rate.
+
+Muon (Jordan et al. 2024) takes the momentum of a matrix and replaces it by the nearest semi-orthogonal matrix, found
+with five Newton-Schulz steps of a tuned quintic. The update is scaled by `0.2 sqrt(max(rows, columns))` so that its
+root mean square is that of AdamW and one learning rate range serves both (Moonlight, arXiv 2502.16982). Fused
+projections are orthogonalised block by block: mixing queries with keys, or experts of several modalities, in one
+orthogonalisation would couple parts that have nothing to do with each other (see docs/adr).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # maximise the slope at zero: small singular values grow fastest
+
+
+def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Matrices [n, R, C] -> about the nearest semi-orthogonal ones (singular values in about 0.7 to 1.2), bfloat16."""
+    a, b, c = COEFFICIENTS
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).bfloat16()
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum orthogonalised by blocks of rows; parameters of more than two dimensions are flattened to [out, rest]."""
+
+    def __init__(
+        self,
+        params: Iterable[dict],
+        lr: float = 2e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """`params`: groups, each with "params" and "blocks" (rows of every block, summing to the rows, a parameter)."""
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "blocks": None})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        assert closure is None, "Muon takes no closure"
+        for group in self.param_groups:
+            for parameter, blocks in zip(group["params"], group["blocks"], strict=True):
+                if parameter.grad is not None:
+                    self._update(parameter, blocks, group)
+
+    def _update(self, parameter: Tensor, blocks: tuple[int, ...], group: dict) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        momentum = state["momentum"]
+        momentum.lerp_(parameter.grad, 1 - group["momentum"])  # type: ignore[arg-type]
+        direction = parameter.grad.lerp(momentum, group["momentum"])  # type: ignore[union-attr]
+        whole = direction.full_tensor() if isinstance(direction, DTensor) else direction
+        pieces = [_scaled(piece) for piece in whole.reshape(whole.shape[0], -1).split(list(blocks))]
+        update = torch.cat(pieces).reshape(whole.shape).to(parameter.dtype)
+        if isinstance(parameter, DTensor):
+            update = distribute_tensor(update, parameter.device_mesh, parameter.placements)
+        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+
+
+def _scaled(block: Tensor) -> Tensor:
+    if min(block.shape) == 1 or not block.any():
+        return block / (block.norm() + 1e-7)
+    return orthogonalize(block[None])[0].float() * (0.2 * max(block.shape) ** 0.5)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Learning rates of Muon and AdamW, the share of steps spent warming up and cooling down (to 5 %), decay, clip."""
+
+    muon_lr: float = 4e-3
+    adam_lr: float = 2e-3
+    warmup: float = 0.02
+    cooldown: float = 0.4
+    weight_decay: float = 0.01
+    clip: float = 1.0
+
+
+def make_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
+    """Muon on hidden matrices and convolutions, AdamW on embeddings, ends, norms and biases.
+
+    A module says which of its parameters are not hidden by `adam_parameters` (a set of name fragments) and how the
+    rows of fused matrices divide by `row_blocks(name, parameter)`.
+    """
+    fragments = getattr(module, "adam_parameters", ())
+    divide = getattr(module, "row_blocks", lambda name, parameter: (parameter.shape[0],))
+    hidden, other = [], []
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        vector = parameter.dim() < 2 or any(fragment in name for fragment in fragments)
+        (other if vector else hidden).append((name, parameter))
+    muon = {"params": [p for _, p in hidden], "blocks": [divide(n, p) for n, p in hidden]}
+    adam = torch.optim.AdamW(
+        [p for _, p in other], lr=config.adam_lr, betas=(0.9, 0.95), eps=1e-10, weight_decay=config.weight_decay
+    )
+    optimizers: list[torch.optim.Optimizer] = [adam]
+    if hidden:
+        optimizers.append(Muon([muon], lr=config.muon_lr, weight_decay=config.weight_decay))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["base_lr"] = group["lr"]
+    return optimizers
+
+
+def rate(step: int, steps: int, config: OptimConfig) -> float:
+    """Factor on the learning rates at `step` of `steps`: linear up, flat, linear down to 0.05."""
+    up = max(1, round(config.warmup * steps))
+    down = max(1, round(config.cooldown * steps))
+    return min(1.0, (step + 1) / up, 0.05 + 0.95 * max(0, steps - step) / down)
