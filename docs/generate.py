@@ -6,7 +6,7 @@
 Whole pages: `reference/cli.md` from the command line's own declarations, `reference/recipes.md` from the
 dataclasses that read a recipe, `reference/api/*.md` from the modules there are. Blocks between
 `<!-- generated: NAME -->` and `<!-- end -->` in README.md and in the pages: `tree`, the packages with the first
-sentence of each docstring.
+sentence of each docstring; `families`, the scenes of the world.
 """
 
 import ast
@@ -50,14 +50,14 @@ ORDER = [
 
 
 def cli_page() -> str:
-    """The reference of every command, argument and option, in the order in which they are declared."""
-    from happyhorse.cli import app
+    """The reference of every command, argument and option, in the order of `--help`."""
+    from happyhorse.cli import LIFE, app
 
     parts = [NOTE, "# Command line\n"]
     callback = app.registered_callback
     if callback is not None and callback.callback is not None:
         parts.append(_section("happyhorse", callback.callback, None, level=2))
-    for path, command in commands(app):
+    for path, command in sorted(commands(app), key=lambda pair: LIFE.index(pair[0].split()[1])):
         assert command.callback is not None, path
         parts.append(_section(path, command.callback, command.help, level=2))
     return "\n".join(parts)
@@ -106,7 +106,7 @@ def _section(path: str, callback: Callable[..., Any], text: str | None, level: i
     if rows:
         lines += ["| | takes | default | |", "|---|---|---|---|"]
         lines += [
-            f"| `{_cell(written)}` | {_cell(takes)} | {f'`{_cell(default)}`' if default else ''} | {_cell(help)} |"
+            f"| `{_cell(written)}` | {_cell(takes)} | {_quoted(default)} | {_cell(help)} |"
             for written, takes, default, help in rows
         ]
         lines.append("")
@@ -115,6 +115,8 @@ def _section(path: str, callback: Callable[..., Any], text: str | None, level: i
 
 def _takes(kind: Any, info: Any) -> str:
     """The words of a type: a flag, one of some words, a number in a range, a path, text."""
+    if info.metavar and type(info).__name__ == "OptionInfo":
+        return f"`{info.metavar}`"
     arguments = [argument for argument in typing.get_args(kind) if argument is not type(None)]
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return _takes(arguments[0], info)
@@ -141,6 +143,10 @@ def _default(value: Any) -> str:
     if isinstance(value, Enum):
         value = value.value
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _quoted(default: str) -> str:
+    return default if default in ("", "required") else f"`{_cell(default)}`"
 
 
 def _dashed(name: str) -> str:
@@ -211,9 +217,8 @@ def api_pages() -> dict[Path, str]:
     for part in parts():
         lines = [NOTE, f"# {part}\n"]
         for name in _modules(part):
-            lines.append(
-                f"## {name.removeprefix('happyhorse.')}\n\n::: {name}\n    options:\n      heading_level: 3\n"
-            )
+            lines += [f"## {name.removeprefix('happyhorse.')}\n"] * (name != f"happyhorse.{part}")
+            lines.append(f"::: {name}\n    options:\n      heading_level: 3\n")
         pages[DOCS / "reference" / "api" / f"{part}.md"] = "\n".join(lines)
     return pages
 
@@ -245,9 +250,21 @@ def _sentence(path: Path) -> str:
     return " ".join(re.split(r"(?<=\.)\s|\n\n", text, maxsplit=1)[0].split()).rstrip(".:")
 
 
+def families() -> str:
+    """The families of scenes, each with a caption and the events of one seed."""
+    from happyhorse import world
+
+    rows = ["| family | a caption | what is seen and heard |", "|---|---|---|"]
+    for family in world.FAMILIES:
+        scene = world.sample(0, families=[family])
+        kinds = ", ".join(dict.fromkeys(event.kind for event in scene.events))
+        rows.append(f"| {family} | {_cell(scene.captions[0])} | {kinds or 'one continuous sound'} |")
+    return "\n".join(rows) + "\n"
+
+
 # --- writing -------------------------------------------------------------------------------------------------
 
-BLOCKS: dict[str, Callable[[], str]] = {"tree": tree}
+BLOCKS: dict[str, Callable[[], str]] = {"tree": tree, "families": families}
 
 
 def generated() -> dict[Path, str]:

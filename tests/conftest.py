@@ -68,7 +68,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "vocabulary": VOCABULARY,
         "shifts": {"video": 3.0, "audio": 1.5},
         "world": {"width": 96, "height": 64, "seconds": 0.6},
-        "defaults": {"width": 96, "height": 64, "seconds": 0.6, "steps": 3},
+        "defaults": {"steps": 3},
     }
     part = checkpoint.Checkpoint("denoiser", denoiser.plain(), denoiser.state_dict(), facts)
     checkpoint.save(folder / "denoiser.safetensors", part)

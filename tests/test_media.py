@@ -287,7 +287,7 @@ def test_what_is_no_video_is_refused(tmp_path):
         frame.sample_rate = 16_000
         container.mux(sound.encode(frame))
     for name in "a.mp4", "b.mp4", "c.m3u8", "d.mp4", "e.wav", "missing.mp4", ".":
-        with pytest.raises(ValueError, match="check the path|convert it|holds no"):
+        with pytest.raises(ValueError, match=r"check the path|convert it|holds no"):
             media.read(tmp_path / name)
 
 

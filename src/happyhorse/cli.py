@@ -36,7 +36,7 @@ class InLifeOrder(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            _say(str(stop) or "interrupted; nothing half-written was left")
+            _say(str(stop) or "interrupted")
             raise typer.Exit(130) from None
         except Exception as error:
             if ctx.params.get("debug") or hasattr(error, "exit_code") or isinstance(error, BrokenPipeError):
@@ -111,17 +111,11 @@ def data_make(recipe: Recipe, settings: Settings = None, workers: Workers = 2, j
     from happyhorse.train.recipe import load_recipe, shards
 
     plan = load_recipe(recipe, settings or ())
-    with _progress() as report:
-        for split, clips in (("train", plan.codec.clips), ("heldout", plan.codec.heldout)):
-            made = shards(
-                plan, split, clips, None, workers, lambda what, done, total, _: report(what, done, total)
-            )
-            folder = made.files[0].parent
-            _result(
-                {"split": split, "clips": len(made), "path": str(folder)},
-                f"{folder}\n  {len(made)} {split} clips",
-                json,
-            )
+    for split, clips in (("train", plan.codec.clips), ("heldout", plan.codec.heldout)):
+        with _progress() as report:
+            made = shards(plan, split, clips, None, workers, _training(report))
+        facts = {"split": split, "clips": len(made), "path": str(made.files[0].parent)}
+        _result(facts, f"{facts['path']}\n  {len(made)} {split} clips", json)
 
 
 @train_app.command("codec")
@@ -232,23 +226,24 @@ def generate(
     check_prompt(prompt)
     width, height = _size(size) if size else (None, None)
     check_writable(output)
+    started = time.perf_counter()
     with _progress() as report:
-        started = time.perf_counter()
         report("load", 0, 1)
         horse = load(model)
         report("load", 1, 1)
-        loaded = time.perf_counter() - started
-        request = horse.request(
-            prompt, seed=seed, seconds=seconds, width=width, height=height, steps=steps, guidance=guidance,
-            audio_guidance=audio_guidance, sampler=sampler, takes=takes, first_frame=first_frame,
-        )  # fmt: skip
-        for index, path in enumerate(paths(output, request, force)):
+    loaded = time.perf_counter() - started
+    request = horse.request(
+        prompt, seed=seed, seconds=seconds, width=width, height=height, steps=steps, guidance=guidance,
+        audio_guidance=audio_guidance, sampler=sampler, takes=takes, first_frame=first_frame,
+    )  # fmt: skip
+    for index, path in enumerate(paths(output, request, force)):
+        with _progress() as report:
             making = make_file(request.take(index), horse, path, report)
-            for note in making.notes if index == 0 else ():
-                _say(note, "note")
-            timings = {"load": loaded if index == 0 else 0.0, **making.clock.timings}
-            facts = making.facts(path) | {"timings": {stage: round(s, 3) for stage, s in timings.items()}}
-            _result(facts, _clip_lines(facts), json)
+        for note in making.notes if index == 0 else ():
+            _say(note, "note")
+        timings = {"load": loaded if index == 0 else 0.0, **making.clock.timings}
+        facts = making.facts(path) | {"timings": {stage: round(s, 3) for stage, s in timings.items()}}
+        _result(facts, _clip_lines(facts), json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -310,29 +305,30 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    options = {"transient": True, "disable": not console.is_terminal, "redirect_stdout": False}
+    with Progress(*columns, console=console, **options) as bars:
         tasks: dict[str, Any] = {}
-        last: dict[str, int] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total)
-            elif done <= last[stage]:  # the same stage of the next clip
-                bars.reset(tasks[stage], total=total)
-            last[stage] = done
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report
 
 
 def _training(report: Callable[[str, int, int], None]) -> Callable[[str, int, int, dict[str, float]], None]:
-    """A report of training: the bar, and a line of values for each point of the log."""
+    """A report of training: the bar, and for each point of the log a line with its values and the time left."""
+    begun: dict[str, tuple[float, int]] = {}
 
     def shown(what: str, done: int, total: int, values: dict[str, float]) -> None:
         report(what, done, total)
+        start, first = begun.setdefault(what, (time.monotonic(), done))
         if values:
             line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            print(f"{what} {done}/{total}  {line}", file=sys.stderr)
+            left = (time.monotonic() - start) / max(1, done - first) * (total - done)
+            clock = f"{left // 3600:.0f} h {left % 3600 / 60:.0f} min left" if done > first else ""
+            print(f"{what} {done}/{total}  {line}  {clock}".rstrip(), file=sys.stderr)
 
     return shown
 
@@ -341,6 +337,8 @@ def main() -> None:
     """The command `happyhorse`."""
     # Threads that spin while they wait make two processes on the same cores up to thirty times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell ignores it for what runs behind `&`
+        signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -348,6 +346,15 @@ def main() -> None:
         arguments.remove("--debug")
         arguments.insert(0, "--debug")
     app(arguments, prog_name="happyhorse")
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Ctrl-C. A plain KeyboardInterrupt that passes through an `exec` (any dataclass being made, while torch loads)
+    makes Python kill itself at exit although it was caught; a subclass does not."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise _Interrupted("interrupted; nothing half-written was left")
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -224,6 +224,7 @@ class Request:
             value = getattr(self, name)
             if not (math.isfinite(value) and 1 <= value <= 30):
                 raise ValueError(f"{name.replace('_', ' ')} {value:g} is out of range; give 1 (off) to 30")
+        object.__setattr__(self, "seconds", float(self.seconds))
         picture = self.first_frame
         if isinstance(picture, np.ndarray):
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:

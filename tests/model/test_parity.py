@@ -138,7 +138,7 @@ def test_wrong_inputs_are_named():
         velocities(TINY, weights, video, audio, text, 11, "v2")
     with pytest.raises(ValueError, match="audio_latent gives tokens of 4 features"):
         velocities(TINY, weights, video, audio[..., :4], text, words, "v2")
-    with pytest.raises(ValueError, match="unknown field 'mm_layer'; did you mean 'mm_layers'"):
+    with pytest.raises(ValueError, match="unknown key 'mm_layer'; did you mean 'mm_layers'"):
         velocities(TINY | {"mm_layer": (3,)}, weights, video, audio, text, words, "v2")
     with pytest.raises(ValueError, match="multiples of 32 pixels"):
         velocities(TINY, weights, video[..., :5], audio, text, words, "v2")

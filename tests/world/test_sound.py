@@ -26,7 +26,8 @@ def test_modes_equal_the_written_out_sum():
     freqs, t60s, amps = [220.0, 1234.5, 7000.0], [0.5, 0.2, 0.1], [1.0, 0.5, 0.2]
     t = np.arange(12_345) / RATE
     expected = sum(
-        a * np.exp(-6.9078 * t / d) * np.sin(2 * np.pi * f * t) for f, d, a in zip(freqs, t60s, amps, strict=True)
+        a * np.exp(-6.9078 * t / d) * np.sin(2 * np.pi * f * t)
+        for f, d, a in zip(freqs, t60s, amps, strict=True)
     )
     assert np.allclose(sound.modes(RATE, 12_345 / RATE, freqs, t60s, amps), expected, atol=1e-5)
 
@@ -79,14 +80,19 @@ def test_bigger_bodies_sound_lower_and_harder_strikes_brighter():
         return float((power * np.fft.rfftfreq(1 << 15, 1 / RATE)).sum() / power.sum())
 
     for material in ("wood", "metal", "glass", "skin", "rubber", "stone", "water"):
-        small, big = (np.median([centroid(sound.strike(RATE, material, s, 1, rng(k))) for k in range(5)]) for s in (0, 1))
+        small, big = (
+            np.median([centroid(sound.strike(RATE, material, s, 1, rng(k))) for k in range(5)])
+            for s in (0, 1)
+        )
         assert big < small, material
     soft, hard = (centroid(sound.strike(RATE, "wood", 0.5, 1, rng(1), hardness=h)) for h in (0.0, 1.0))
     assert hard > soft
 
 
 def test_strike_is_deterministic_and_names_its_materials():
-    assert np.array_equal(sound.strike(RATE, "snow", 0.2, 1, rng(3)), sound.strike(RATE, "snow", 0.2, 1, rng(3)))
+    assert np.array_equal(
+        sound.strike(RATE, "snow", 0.2, 1, rng(3)), sound.strike(RATE, "snow", 0.2, 1, rng(3))
+    )
     with pytest.raises(ValueError, match="wood"):
         sound.strike(RATE, "cheese", 0.5, 1, rng())
 

@@ -2,7 +2,8 @@
 
 Latent frame 0 holds pixel frame 0 alone, latent frame t >= 1 holds pixel frames 4t-3 .. 4t. Both directions are a
 closed-form linear codec (see `linear`) plus a learnt residual whose last layer starts at zero: the codec is never
-worse than linear and improves from there. Nothing looks ahead in time, so decoding in pieces equals decoding whole.
+worse than linear and improves from there. The encoder's residual sees what the linear code misses, the decoder's sees
+the picture that the linear code gives: most of what there is to learn is mending that picture. Nothing looks ahead in time, so decoding in pieces equals decoding whole.
 
 Inside, time is folded into the batch and convolutions are two-dimensional; time is mixed by pointwise layers over
 the present and the two past steps. There is no normalisation over space or time: it would break streaming.
@@ -20,20 +21,24 @@ from torch import Tensor, nn
 from happyhorse.codec.linear import LinearCodec
 
 STRIDE_T, STRIDE = 4, 16
+ENDS = ("encode_out", "decode_out")  # the last layers of both residuals start at zero
 
 
 @dataclass(frozen=True)
 class VideoCodecConfig:
-    """Sizes of the residual networks; `channels` C latents, widths at 1/16, 1/8 and 1/4 resolution."""
+    """Sizes of the residual networks; `channels` C latents, widths at 1/16, 1/8 and 1/4 resolution.
+
+    With `encoder_blocks` 0 the encoder stays linear: then the decoder can go on learning without a new set of latents.
+    """
 
     channels: int = 48
     width: int = 192
     encoder_blocks: int = 3
     decoder_blocks: int = 2
     mid_width: int = 96
-    mid_blocks: int = 2
-    fine_width: int = 48
-    fine_blocks: int = 1
+    mid_blocks: int = 1
+    fine_width: int = 64
+    fine_blocks: int = 2
 
 
 class Block(nn.Module):
@@ -44,8 +49,6 @@ class Block(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.mix = nn.Conv2d(3 * width, width, 1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, batch: int, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """x [B*T, W, h, w] and the last two hidden steps [B, 2, W, h, w] before it (None: silence) -> same, new past."""
@@ -68,29 +71,43 @@ class VideoCodec(nn.Module):
         self.config = config
         patch = 3 * STRIDE_T * STRIDE * STRIDE
         self.linear = LinearCodec(patch, c)
-        self.encode_in = nn.Conv2d(patch, w, 1)
-        self.encode_blocks = nn.ModuleList(Block(w) for _ in range(config.encoder_blocks))
-        self.encode_out = nn.Conv2d(w, c, 1)
+        if config.encoder_blocks:
+            self.encode_in = nn.Conv2d(patch, w, 1)
+            self.encode_linear = nn.Conv2d(c, w, 1)
+            self.encode_blocks = nn.ModuleList(Block(w) for _ in range(config.encoder_blocks))
+            self.encode_out = nn.Conv2d(w, c, 1)
         self.decode_in = nn.Conv2d(c, w, 3, padding=1)
         self.coarse = nn.ModuleList(Block(w) for _ in range(config.decoder_blocks))
         self.to_mid = nn.Conv2d(w, STRIDE_T * 4 * m, 1)
         self.mid = nn.ModuleList(Block(m) for _ in range(config.mid_blocks))
         self.to_fine = nn.Conv2d(m, 4 * f, 1)
+        self.fine_in = nn.Conv2d(3 * 16, f, 3, padding=1)
         self.fine = nn.ModuleList(Block(f) for _ in range(config.fine_blocks))
         self.decode_out = nn.Conv2d(f, 3 * 16, 3, padding=1)
-        for end in (self.encode_out, self.decode_out):
-            nn.init.zeros_(end.weight)
-            nn.init.zeros_(end.bias)  # type: ignore[arg-type]
+        self._draw()
+
+    @torch.no_grad()
+    def _draw(self) -> None:
+        """Weights that keep unit variance behind a SiLU; what must start at zero does."""
+        for name, parameter in self.named_parameters():
+            zero = parameter.dim() < 2 or name.endswith("second.weight") or name.split(".")[0] in ENDS
+            deviation = 1.7 * parameter[0].numel() ** -0.5
+            parameter.zero_() if zero else parameter.normal_(std=deviation)
 
     def encode(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B C T Y X"]:
         """Video in [-1, 1] -> latents; F must be 4(T-1)+1 and H, W multiples of 16, else ValueError."""
         patches = patchify(video)
-        flat = rearrange(patches, "b t y x p -> (b t) p y x").contiguous(memory_format=torch.channels_last)
-        x = self.encode_in(flat)
+        linear = self.linear.encode(patches)
+        if not self.config.encoder_blocks:
+            return rearrange(linear, "b t y x c -> b c t y x")
+        missed = patches - self.linear.decode(linear)
+        flat = rearrange(missed, "b t y x p -> (b t) p y x").contiguous(memory_format=torch.channels_last)
+        coarse = rearrange(linear, "b t y x c -> (b t) c y x").contiguous(memory_format=torch.channels_last)
+        x = self.encode_in(flat) + self.encode_linear(coarse)
         for block in self.encode_blocks:
             x, _ = block(x, video.shape[0], None)
         residual = rearrange(self.encode_out(F.silu(x)), "(b t) c y x -> b c t y x", b=video.shape[0])
-        return rearrange(self.linear.encode(patches), "b t y x c -> b c t y x") + residual.float()
+        return rearrange(linear, "b t y x c -> b c t y x") + residual.float()
 
     def decode(self, latents: Float[Tensor, "B C T Y X"]) -> Float[Tensor, "B 3 F H W"]:
         """Latents -> video in about [-1, 1] (not clamped) with F = 4(T-1)+1 frames."""
@@ -117,11 +134,12 @@ class VideoCodec(nn.Module):
         x = self.to_mid(x)
         x = rearrange(x, "(b t) (f i j c) y x -> (b t f) c (y i) (x j)", b=batch, f=STRIDE_T, i=2, j=2)
         x = run("mid", x.contiguous(memory_format=torch.channels_last))  # [B*4t, M, 2Y, 2X]
-        x = F.pixel_shuffle(self.to_fine(x), 2)
+        linear = unpatchify(self.linear.decode(rearrange(latents, "b c t y x -> b t y x c")))  # [B, 3, 4t, H, W]
+        seen = F.pixel_unshuffle(rearrange(linear, "b c t h w -> (b t) c h w"), 4)
+        x = F.pixel_shuffle(self.to_fine(x), 2) + self.fine_in(seen.contiguous(memory_format=torch.channels_last))
         x = run("fine", x.contiguous(memory_format=torch.channels_last))  # [B*4t, Fi, 4Y, 4X]
         x = F.pixel_shuffle(self.decode_out(x), 4)  # [B*4t, 3, 16Y, 16X]
-        residual = rearrange(x, "(b t) c h w -> b c t h w", b=batch).float()
-        return unpatchify(self.linear.decode(rearrange(latents, "b c t y x -> b t y x c"))) + residual
+        return linear + rearrange(x, "(b t) c h w -> b c t h w", b=batch).float()
 
 
 def patchify(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B T Y X P"]:

@@ -48,7 +48,7 @@ class ShardPlan:
 def world_version() -> str:
     """Hash of the world's source files: another drawing is another data set."""
     digest = hashlib.sha256()
-    for file in sorted(Path(happyhorse.world.__path__[0]).glob("*.py")):
+    for file in sorted(Path(happyhorse.world.__path__[0]).rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -45,17 +45,19 @@ def coverage(
     target = np.asarray(color, np.float32)
     pixels = video.astype(np.float32) / 255
     distance = np.square(pixels - target).sum(-1)
-    unlike, rival = distance.copy(), np.zeros(distance.shape, bool)
-    for other in others:
-        apart = np.square(pixels - np.asarray(other, np.float32)).sum(-1)
-        passing = (apart < distance) & (apart < _shading(other))
-        unlike[passing & (passing.mean(0) < 0.5)] = -1
-        rival |= apart < distance
-    low = int(0.8 * len(video))
-    far = np.argpartition(unlike, low, axis=0)[low:]
     background = np.median(video, axis=0).astype(np.float32) / 255
     alike = np.square(background - target).sum(-1) < _shading(target)
-    background[alike] = np.take_along_axis(pixels, far[..., None], axis=0).mean(0)[alike]
+    rival = np.zeros(distance.shape, bool)
+    unlike = distance[:, alike]
+    for other in others:
+        apart = np.square(pixels - np.asarray(other, np.float32)).sum(-1)
+        rival |= apart < distance
+        passing = (apart < np.minimum(distance, _shading(other)))[:, alike]
+        unlike[passing & (passing.mean(0) < 0.5)] = -1
+    if alike.any():
+        low = int(0.8 * len(video))
+        far = np.argpartition(unlike, low, axis=0)[low:]
+        background[alike] = np.take_along_axis(pixels[:, alike], far[..., None], axis=0).mean(0)
     line = target - background
     length = np.square(line).sum(-1)
     step = pixels - background

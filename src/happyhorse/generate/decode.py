@@ -22,9 +22,10 @@ def decode_video(latents: Latents, model: Model, shape: ClipShape) -> Iterator[U
     """The frames, uint8 RGB [f, H, W, 3], as they are decoded; together they are exactly the frames of
     `shape`.
     """
-    left = shape.video.frames
-    with torch.inference_mode(), model.precision():
-        for piece in model.codec.video.stream(latents.video[None].float()):
-            pixels = (piece[0, :, :left].float().clamp(-1, 1) * 127.5 + 127.5).round().byte()
-            left -= pixels.shape[1]
-            yield rearrange(pixels, "c f h w -> f h w c").cpu().numpy()
+    pieces, left = model.codec.video.stream(latents.video[None].float()), shape.video.frames
+    while left:
+        with torch.inference_mode(), model.precision():  # not around the yield: they would leak to the caller
+            piece = next(pieces)[0, :, :left].float()
+            pixels = (piece.clamp(-1, 1) * 127.5 + 127.5).round().byte()
+        left -= pixels.shape[1]
+        yield rearrange(pixels, "c f h w -> f h w c").cpu().numpy()

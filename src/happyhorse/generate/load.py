@@ -23,7 +23,8 @@ PACKAGED = Path(__file__).parent.parent / "weights"
 class Model:
     """Everything that makes clips: the denoiser, the codec, what the checkpoint knows about itself.
 
-    `facts` come with the denoiser: its vocabulary, the shifts of its noise levels by modality, its defaults.
+    `facts` come with the denoiser: its `vocabulary`, the `shifts` of its noise levels by modality, the size and length
+    of the `world` it was trained on, and `defaults` of requests where they are other than those of `Request`.
     """
 
     name: str
@@ -39,12 +40,11 @@ class Model:
         `asked` are fields of `Request`. Raises ValueError for a field that does not exist, and where
         `Request` does.
         """
+        trained = self.facts.get("world", {})
         chosen: dict[str, Any] = {
-            "width": self.format.width,
-            "height": self.format.height,
-            "seconds": self.format.seconds,
+            **{key: trained.get(key, getattr(self.format, key)) for key in ("width", "height", "seconds")},
             **self.facts.get("defaults", {}),
-            "seed": secrets.randbelow(2**32),
+            "seed": secrets.randbelow(1_000_000),
             "model": self.name,
         }
         known = Request.__dataclass_fields__
@@ -113,8 +113,9 @@ def _find(model: str) -> tuple[Path, Path, str]:
         known = packaged()
         remedy = suggestion(model, known) if known else "; train one (happyhorse train --help)"
         raise ValueError(f"no model called {model!r}, and no folder of that name{remedy}")
-    found = []
-    for part, places in (("denoiser", (".", "flow")), ("codec", (".", ".."))):
+    found = [folder] if folder.is_file() else []
+    folder = folder.parent if folder.is_file() else folder
+    for part, places in (("denoiser", (".", "flow")), ("codec", (".", "..")))[len(found) :]:
         files = [folder / place / f"{part}.safetensors" for place in places]
         if not any(file.is_file() for file in files):
             raise ValueError(

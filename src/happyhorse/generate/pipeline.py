@@ -89,7 +89,12 @@ def generate(
     remedy, for what cannot be made; warns about words that the model has never seen.
     """
     model = model if isinstance(model, Model) else load(model)
-    making = make(model.request(prompt, **asked), model, report)
+    request = model.request(prompt, **asked)
+    if request.takes != 1:
+        raise ValueError(
+            "generate returns one clip; for more takes call it again with seed + 1, seed + 2, ..."
+        )
+    making = make(request, model, report)
     video = np.concatenate(list(making.frames))
     for note in making.notes:
         warnings.warn(note, stacklevel=3)  # the caller of `happyhorse.generate`, which passes it on
@@ -99,6 +104,6 @@ def generate(
         audio=making.audio,
         fps=shape.fps,
         rate=shape.audio.rate,
-        request=making.request,
+        request=request,
         timings=timings,
     )

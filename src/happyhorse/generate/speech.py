@@ -5,10 +5,11 @@ import re
 from happyhorse.codec.text import Phone
 from happyhorse.world import speech
 
-LEAD = 0.3  # s before the first line
-GAP = 0.25  # s between lines
-TAIL = 0.15  # s after the last line
-FASTEST = 1.35  # how much faster than usual a line may be spoken to fit
+LEAD = 0.16  # s before the first line, at the least
+GAP = 0.2  # s between lines
+TAIL = 0.2  # s after the last line, at the least
+EARLY = 0.35  # share of the time to spare that goes before the first line
+FASTEST = 1.35  # how much faster than usual lines may be spoken to fit
 
 _NAMED = {
     "yue": r"cantonese|粤|粵|廣東話|广东话",
@@ -51,17 +52,15 @@ def language_of(line: str, caption: str) -> str:
 def place(lines: list[str], caption: str, seconds: float) -> list[Phone]:
     """Phonemes of `lines`, one after the other, with start and end in seconds inside a clip of `seconds` s.
 
-    A line lasts as long as espeak-ng speaks it, or shorter, down to its length over FASTEST, where the clip
-    needs it. Raises ValueError when the lines do not fit, when espeak-ng is not installed, or for a line
-    without sound.
+    They have the rhythm in which espeak-ng speaks them, as in training, or a faster one (down to their length over
+    FASTEST) where the clip needs it. Raises ValueError when the lines do not fit, when espeak-ng is not installed, or
+    for a line without sound.
     """
-    spoken: list[list[tuple[str, float]]] = []
-    for line in lines:
-        language = language_of(line, caption)
-        lasting = zip(speech.phonemes(line, language), speech.durations(line, language), strict=True)
-        spoken.append(list(lasting))
-    room = seconds - LEAD - TAIL - GAP * (len(lines) - 1)
-    needed = sum(duration for line in spoken for _, duration in line)
+    if not lines:
+        return []
+    spoken = [speech.synthesise(line, language_of(line, caption)).phonemes for line in lines]
+    lengths = [line[-1].end / speech.RATE for line in spoken]
+    room, needed = seconds - LEAD - TAIL - GAP * (len(lines) - 1), sum(lengths)
     if needed > FASTEST * room:
         longer = needed / FASTEST + seconds - room
         raise ValueError(
@@ -69,10 +68,10 @@ def place(lines: list[str], caption: str, seconds: float) -> list[Phone]:
             f"ask for --seconds {longer + 0.05:.1f} or say less"
         )
     speed = max(1.0, needed / room)
-    phones, now = [], LEAD
-    for number, line in enumerate(spoken):
-        for symbol, duration in line:
-            phones.append(Phone(symbol, now, now + duration / speed, number))
-            now = phones[-1].end
-        now += GAP
+    phones, begin = [], LEAD + EARLY * max(0.0, room - needed)
+    for number, (line, length) in enumerate(zip(spoken, lengths, strict=True)):
+        for sound in line:
+            start, end = (begin + sample / speech.RATE / speed for sample in (sound.start, sound.end))
+            phones.append(Phone(sound.symbol, start, end, number))
+        begin += length / speed + GAP
     return phones

@@ -66,4 +66,4 @@ def _grouped(
     groups = k.shape[2]
     rows = rearrange(q, "b l (g r) d -> b g (l r) d", g=groups)
     out = F.scaled_dot_product_attention(rows, k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask)
-    return rearrange(out, "b g (l r) d -> b l (g r) d", l=q.shape[1])
+    return rearrange(out, "b g (l r) d -> b l (g r) d", r=q.shape[2] // groups)

@@ -126,9 +126,10 @@ class Adapter(nn.Module):
 def initialise(horse: Horse, generator: torch.Generator) -> Horse:
     """Draw the starting weights of a new network in place, and return it.
 
-    What a block adds to the stream and what the heads say are zero at first, so the untrained network is the
-    zero velocity and gradients reach every layer alike. Gates start half open (their rows are zero; the published
-    network has no gate bias to open them further), norms at one, other matrices at variance 1 / inputs.
+    What blocks add to the stream and what the heads say is zero at first, so training starts from the velocity
+    zero and grows layers into a stream that is already well scaled. Gates start half open (their rows are zero;
+    the published network has no gate bias to open them further), norms at one, other matrices at variance
+    1 / inputs.
     """
     silent = (
         "linear_proj.weight",
@@ -137,6 +138,7 @@ def initialise(horse: Horse, generator: torch.Generator) -> Horse:
         "final_linear_audio.weight",
     )
     with torch.no_grad():
+        horse.adapter.rope.reset()
         for name, parameter in horse.named_parameters():
             if parameter.ndim < 2 or name.endswith(silent):
                 parameter.zero_()

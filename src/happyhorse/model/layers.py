@@ -75,7 +75,13 @@ class Rope(nn.Module):
 
     def __init__(self, bands: int) -> None:
         super().__init__()
-        self.register_buffer("bands", 10_000.0 ** (-torch.arange(bands, dtype=torch.float32) / bands))
+        self.register_buffer("bands", torch.empty(bands, dtype=torch.float32))
+        self.reset()
+
+    def reset(self) -> None:
+        """Write the fixed frequencies 10000^(-k / bands), which networks built without memory still lack."""
+        n = len(self.bands)
+        self.bands.copy_(10_000.0 ** (-torch.arange(n, dtype=torch.float32, device=self.bands.device) / n))
 
     def forward(self, coords: Float[Tensor, "B L 9"]) -> Rotation:
         """Coordinates (position, size, reference; 3 each) to cosines and sines of the angles, axis-major."""

@@ -5,15 +5,14 @@ It runs the very modules generation uses, so a checked number here is a checked 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from happyhorse.config import suggestion
+from happyhorse.config import build
 from happyhorse.model.attention import LOCAL_RADIUS, Window
 from happyhorse.model.horse import Horse
 from happyhorse.model.presets import DTypeName, HorseConfig
@@ -43,10 +42,8 @@ def velocities(
     Raises `ValueError` naming the culprit for an unknown field, a missing, extra or misshapen weight, or inputs
     that do not fit the network.
     """
-    fields = {field.name for field in dataclasses.fields(HorseConfig)}
-    if unknown := sorted(set(config) - fields):
-        raise ValueError(f"config has an unknown field {unknown[0]!r}{suggestion(unknown[0], fields)}")
-    horse = with_weights(HorseConfig(**{**config, "param_dtype": dtype}), weights)
+    plain = {name: sorted(value) if isinstance(value, Set) else value for name, value in config.items()}
+    horse = with_weights(build(HorseConfig, {**plain, "param_dtype": dtype}), weights)
     if not 0 <= text_length <= text.shape[1]:
         raise ValueError(
             f"text_length {text_length} lies outside the {text.shape[1]} rows of text; shorten it"

@@ -47,7 +47,7 @@ class HorseConfig:
 
     def __post_init__(self) -> None:
         for name in _LAYER_FIELDS:
-            layers = tuple(sorted(getattr(self, name)))  # a TOML or JSON file gives a list
+            layers = tuple(sorted(getattr(self, name)))  # one network, one spelling
             object.__setattr__(self, name, layers)
             if layers and not 0 <= layers[0] <= layers[-1] < self.num_layers:
                 raise ValueError(

@@ -1,5 +1,6 @@
 """Objective of the base model: the velocity of joint video and audio latents, at every mixture of noise levels."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,18 +30,29 @@ SHARED_STREAM = 63  # random draws that all parts of a step must agree on
 class FlowConfig:
     """Shifts of the noise levels, shares of dropped text and of dropped spoken lines, and conditions.
 
-    A share `short_share` of the steps trains on the first `short_frames` latent frames only: attention costs the
-    square of the length, and most of what a clip teaches is in its beginning too.
+    A share `length_shares[i]` of the steps trains on the first `lengths[i]` latent frames only, the rest on whole
+    clips: attention costs the square of the length, and most of what a clip teaches is in its beginning too.
     """
 
     shift_video: float = 3.0
     shift_audio: float = 1.5
     drop_text: float = 0.1
     drop_speech: float = 0.05
-    short_frames: int = 11
-    short_share: float = 0.0
+    lengths: tuple[int, ...] = ()
+    length_shares: tuple[float, ...] = ()
     conditions: ConditionConfig = ConditionConfig()
     mixture: path.Mixture = path.Mixture(0.07, 0.07, 0.06)
+
+    def __post_init__(self) -> None:
+        if len(self.lengths) != len(self.length_shares) or sum(self.length_shares) > 1 or min(self.lengths, default=2) < 2:
+            raise ValueError("lengths (2 or more latent frames) and length_shares (summing to at most 1) go in pairs")
+
+    def frames(self, whole: int, draw: float) -> int:
+        """Latent frames of a step, given those of whole clips and a uniform `draw` in [0, 1)."""
+        for length, edge in zip(self.lengths, itertools.accumulate(self.length_shares), strict=True):
+            if draw < edge:
+                return min(length, whole)
+        return whole
 
     @property
     def shifts(self) -> dict[str, float]:
@@ -76,9 +88,9 @@ class FlowObjective:
         clips = indices(len(self.train), self.loop.batch, self.loop.seed, step)[part::parts]
         generator = step_generator(self.loop.seed, step, part)
         video, audio, records = self._read(self.train, clips)
-        if float(torch.rand((), generator=step_generator(self.loop.seed, step, SHARED_STREAM))) < self.flow.short_share:
-            video = video[:, :, : self.flow.short_frames]
-            audio = audio[:, : 4 * (video.shape[2] - 1) + 1]
+        draw = float(torch.rand((), generator=step_generator(self.loop.seed, step, SHARED_STREAM)))
+        video = video[:, :, : self.flow.frames(video.shape[2], draw)]
+        audio = audio[:, : 4 * (video.shape[2] - 1) + 1]
         texts = [self._text(record, video.shape[2], generator) for record in records]
         levels = path.draw_levels(len(clips), self.flow.shifts, generator, self.flow.mixture)
         given = dict(zip(("video", "audio"), draw_given(len(clips), video.shape[2], self.flow.conditions, generator), strict=True))
@@ -182,8 +194,8 @@ class FlowObjective:
 
         return samplers.unipc(velocity, x, schedules.paired(16, self.flow.shifts))
 
-    def release(self, folder: Path, facts: dict[str, Any]) -> Path:
+    def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
         """Write `denoiser.safetensors` of kind "denoiser" in bfloat16, with the vocabulary and the shifts."""
         facts = facts | {"vocabulary": self.vocabulary, "shifts": self.flow.shifts}
-        part = checkpoint.Checkpoint("denoiser", self.module.plain(), self.module.state_dict(), facts)
+        part = checkpoint.Checkpoint("denoiser", self.module.plain(), weights, facts)
         return checkpoint.save(folder / "denoiser.safetensors", part, torch.bfloat16)[0]

@@ -58,8 +58,8 @@ class Objective(Protocol):
         """Write pictures and sounds of the module as it is, named by `step`, into `folder`."""
         ...
 
-    def release(self, folder: Path, facts: dict[str, Any]) -> Path:
-        """Write the weights of the module as it is as a checkpoint into `folder`; returns its path."""
+    def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
+        """Write `weights`, the module's averaged ones, as a checkpoint into `folder`; returns its path."""
         ...
 
 
@@ -73,8 +73,8 @@ def train(
     folder: Path,
     facts: dict[str, Any],
     report: Callable[[int, dict[str, float]], None] | None = None,
-) -> Path:
-    """Run `objective` up to `config.steps`, going on from `folder/resume.pt` if it exists; returns the weights' path.
+) -> None:
+    """Run `objective` up to `config.steps` and release it, going on from `folder/resume.pt` if that exists.
 
     `report(step, values)` sees every log line. SIGINT and SIGTERM end the current step, save, and raise `Stopped`.
     """
@@ -82,8 +82,8 @@ def train(
     module = objective.module
     if ranks > 1:
         for layer in getattr(module, "shard_units", lambda: [])():
-            fully_shard(layer)
-        fully_shard(module)
+            fully_shard(layer, reshard_after_forward=False)  # small models: speed before memory
+        fully_shard(module, reshard_after_forward=False)
     optimizers = make_optimizers(module, config.optim)
     ema = checkpoint.Ema(module, config.ema)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,11 @@ def train(
             if interrupted.asked and done < config.steps:
                 raise Stopped(f"stopped after step {done}; the same command goes on from there")
     with _averaged(module, ema):
-        return objective.release(folder, facts | {"steps": config.steps, "ranks": ranks})
+        weights = {key: _whole(tensor).detach().clone() for key, tensor in module.state_dict().items()}
+    if rank == 0:
+        objective.release(folder, weights, facts | {"steps": config.steps, "ranks": ranks})
+    if ranks > 1:
+        dist.barrier()
 
 
 def _step(
@@ -132,7 +136,7 @@ def _step(
         for key, value in (values | {"loss": float(loss.detach())}).items():
             total[key] = total.get(key, 0.0) + value / len(mine)
     norm = nn.utils.clip_grad_norm_(objective.module.parameters(), config.optim.clip)
-    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    norm = _whole(norm)
     if not torch.isfinite(norm):
         raise ValueError(f"the gradient is not finite at step {step}: lower the learning rates in the recipe")
     factor = rate(step, config.steps, config.optim)
@@ -160,6 +164,11 @@ def _local(state: Any) -> Any:
     if isinstance(state, dict):
         return {key: _local(value) for key, value in state.items()}
     return [_local(value) for value in state] if isinstance(state, list) else state
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """The tensor, gathered from all ranks if it is sharded."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _restore(path: Path, module: nn.Module, optimizers: list, ema: checkpoint.Ema) -> int:

@@ -122,12 +122,13 @@ def train_flow(
         "codec": checkpoint.sha256(codec),
         "started_from": checkpoint.sha256(start) if start else None,
     }
-    return _run(objective, settings.loop, folder / "flow", facts, "flow", report)
+    _run(objective, settings.loop, folder / "flow", facts, "flow", report)
+    return folder / "flow" / "denoiser.safetensors"
 
 
-def _run(objective: Any, loop: LoopConfig, folder: Path, facts: dict[str, Any], what: str, report: Report | None) -> Path:
+def _run(objective: Any, loop: LoopConfig, folder: Path, facts: dict[str, Any], what: str, report: Report | None) -> None:
     def shown(step: int, values: dict[str, float]) -> None:
         if report:
             report(what, step, loop.steps, values)
 
-    return train(objective, loop, folder, facts, shown)
+    train(objective, loop, folder, facts, shown)

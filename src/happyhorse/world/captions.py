@@ -21,7 +21,8 @@ def fill(template: str, slots: Slots, rng: np.random.Generator) -> str:
     "a" before a vowel becomes "an"; two blanks and a blank before a mark, left by an empty slot, are closed.
     """
     chosen = {
-        key: text if isinstance(text, str) else text[rng.integers(len(text))] for key, text in slots.items()
+        key: text if isinstance(text, str) else text[int(rng.integers(len(text)))]
+        for key, text in slots.items()
     }
     line = template.format_map(chosen)
     line = re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", line)
@@ -31,6 +32,6 @@ def fill(template: str, slots: Slots, rng: np.random.Generator) -> str:
 def wordings(
     templates: Sequence[str], slots: Slots, rng: np.random.Generator, count: int = 6
 ) -> tuple[str, ...]:
-    """`count` different templates in random order, filled; about a quarter become a sentence with capital and full stop."""
-    lines = [fill(templates[i], slots, rng) for i in rng.permutation(len(templates))[:count]]
+    """`count` different templates in random order, filled; a quarter become sentences with capital and full stop."""
+    lines = [fill(templates[int(i)], slots, rng) for i in rng.permutation(len(templates))[:count]]
     return tuple(line[0].upper() + line[1:] + "." if rng.random() < 0.25 else line for line in lines)

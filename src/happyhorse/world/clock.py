@@ -20,7 +20,8 @@ CAPTIONS = (
     "tick tock, a {color} clock {pendulum} on a {wall} wall, {tempo}",
     "on a {wall} wall hangs a {color} clock {pendulum}, its {hand} second hand moves {speed}",
     "{wall} wall, {color} {shape} clock {pendulum}, sound of {tempo} ticking",
-    "close-up of a {shape} clock with a {color} case {pendulum}; its {hand} hand jumps from mark to mark and every jump is a tick, {speed}",
+    "close-up of a {shape} clock with a {color} case {pendulum}; "
+    "its {hand} hand jumps from mark to mark and every jump is a tick, {speed}",
     "a clock {pendulum} ticks {speed}",
 )
 HELDOUT = (
@@ -30,10 +31,10 @@ HELDOUT = (
 
 
 def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
-    """A wall clock whose second hand jumps 30 degrees at every tick; with or without a pendulum, which turns at the ticks."""
+    """A wall clock whose second hand jumps 30 degrees at every tick; its pendulum, if any, turns at the ticks."""
     tempo = str(rng.choice(["slow", "medium", "fast"], p=[0.4, 0.35, 0.25]))
     period = float(rng.uniform(*{"slow": (0.85, 1.1), "medium": (0.5, 0.65), "fast": (0.26, 0.36)}[tempo]))
-    first = float(rng.uniform(0.05, min(period, 0.7)))
+    first = min(float(rng.uniform(0.05, min(period, 0.7))), 0.4 * seconds)
     onsets = np.round(np.arange(first, seconds - 0.02, period) * RATE) / RATE
     color, shape = str(rng.choice(list(COLORS))), str(rng.choice(["round", "square"]))
     paper = str(rng.choice([c for c in WALLS if c != color]))
@@ -41,7 +42,10 @@ def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     hand = str(rng.choice([c for c in ("red", "blue", "green", "orange", "purple") if c != color]))
     pendulum = bool(rng.random() < 0.5)
     radius = float(rng.uniform(0.24, 0.29) if pendulum else rng.uniform(0.30, 0.40))
-    cx, cy = float(rng.uniform(-0.09, 0.09)), float(rng.uniform(0.32, 0.36) if pendulum else rng.uniform(0.46, 0.54))
+    cx, cy = (
+        float(rng.uniform(-0.09, 0.09)),
+        float(rng.uniform(0.32, 0.36) if pendulum else rng.uniform(0.46, 0.54)),
+    )
     hour = float(rng.uniform(0, 2 * np.pi))
     minute = hour * 12
     start = int(rng.integers(0, 12))
@@ -52,8 +56,12 @@ def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         paint_wall(canvas, paper, decor, 1.0, np.random.default_rng([seed, 3]))
         case = radius * 1.16
         if pendulum:
-            canvas.rect(cx - 0.74 * radius + 0.03, cy + 0.03, cx + 0.74 * radius + 0.03, 0.99, (0, 0, 0), 0.16, 0.04)
-            canvas.rect(cx - 0.74 * radius, cy, cx + 0.74 * radius, 0.96, color, radius=0.04, to=darker(color, 0.25))
+            canvas.rect(
+                cx - 0.74 * radius + 0.03, cy + 0.03, cx + 0.74 * radius + 0.03, 0.99, (0, 0, 0), 0.16, 0.04
+            )
+            canvas.rect(
+                cx - 0.74 * radius, cy, cx + 0.74 * radius, 0.96, color, radius=0.04, to=darker(color, 0.25)
+            )
             canvas.rect(cx - 0.60 * radius, cy, cx + 0.60 * radius, 0.925, darker(color, 0.62), radius=0.03)
         if shape == "round":
             canvas.circle(cx + 0.03, cy + 0.04, case, (0, 0, 0), alpha=0.22, soft=0.05)
@@ -61,17 +69,40 @@ def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
             canvas.circle(cx, cy, radius * 1.02, darker(color, 0.35))
             canvas.circle(cx, cy, radius, "cream")
         else:
-            canvas.rect(cx - case + 0.03, cy - case + 0.04, cx + case + 0.03, cy + case + 0.04, (0, 0, 0), 0.2, 0.06)
-            canvas.rect(cx - case, cy - case, cx + case, cy + case, lighter(color, 0.12), radius=0.06, to=darker(color, 0.18))
+            canvas.rect(
+                cx - case + 0.03, cy - case + 0.04, cx + case + 0.03, cy + case + 0.04, (0, 0, 0), 0.2, 0.06
+            )
+            canvas.rect(
+                cx - case,
+                cy - case,
+                cx + case,
+                cy + case,
+                lighter(color, 0.12),
+                radius=0.06,
+                to=darker(color, 0.18),
+            )
             canvas.rect(cx - radius, cy - radius, cx + radius, cy + radius, "cream", radius=0.04)
         for mark in range(12):
             angle = mark * np.pi / 6
             inner = radius * (0.78 if mark % 3 == 0 else 0.84)
             sx, sy = np.sin(angle), -np.cos(angle)
-            canvas.capsule(cx + inner * sx, cy + inner * sy, cx + 0.90 * radius * sx, cy + 0.90 * radius * sy,
-                           0.014 if mark % 3 == 0 else 0.008, "black")  # fmt: skip
+            canvas.capsule(
+                cx + inner * sx,
+                cy + inner * sy,
+                cx + 0.90 * radius * sx,
+                cy + 0.90 * radius * sy,
+                0.014 if mark % 3 == 0 else 0.008,
+                "black",
+            )
         for angle, reach, thick in ((hour, 0.45, 0.020), (minute, 0.66, 0.014)):
-            canvas.capsule(cx, cy, cx + reach * radius * np.sin(angle), cy - reach * radius * np.cos(angle), thick, "black")
+            canvas.capsule(
+                cx,
+                cy,
+                cx + reach * radius * np.sin(angle),
+                cy - reach * radius * np.cos(angle),
+                thick,
+                "black",
+            )
 
     def angles(times: np.ndarray) -> np.ndarray:
         """[F] of the second hand, radians clockwise from twelve: it jumps within 20 ms and rings for a moment after."""
@@ -89,11 +120,20 @@ def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
             tilt = float(lean(np.array([time]))[0]) * 0.55 * radius / (0.55 * drop)
             x, y = cx + 0.82 * drop * np.sin(tilt), cy + 0.82 * drop * np.cos(tilt)
             top = radius if shape == "square" else radius * 1.16
-            canvas.capsule(cx + top * 1.16 * np.sin(tilt), cy + top * 1.16 * np.cos(tilt), x, y, 0.010, "gold")
+            canvas.capsule(
+                cx + top * 1.16 * np.sin(tilt), cy + top * 1.16 * np.cos(tilt), x, y, 0.010, "gold"
+            )
             canvas.sphere(x, y, 0.072, 0.072, "gold")
         angle = float(angles(np.array([time]))[0])
         sx, sy = np.sin(angle), -np.cos(angle)
-        canvas.capsule(cx - 0.16 * radius * sx, cy - 0.16 * radius * sy, cx + 0.84 * radius * sx, cy + 0.84 * radius * sy, 0.017, hand)
+        canvas.capsule(
+            cx - 0.16 * radius * sx,
+            cy - 0.16 * radius * sy,
+            cx + 0.84 * radius * sx,
+            cy + 0.84 * radius * sy,
+            0.017,
+            hand,
+        )
         canvas.circle(cx, cy, 0.030, hand)
         canvas.circle(cx, cy, 0.012, "black")
 
@@ -109,16 +149,39 @@ def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return sound.level(out, rate)
 
     slots = {
-        "color": color, "wall": paper, "shape": shape, "hand": hand, "tempo": tempo, "speed": PACE[tempo],
+        "color": color,
+        "wall": paper,
+        "shape": shape,
+        "hand": hand,
+        "tempo": tempo,
+        "speed": PACE[tempo],
         "pendulum": ("with a pendulum", "with a swinging pendulum") if pendulum else "",
-    }  # fmt: skip
+    }
     words = np.random.default_rng([seed, 2])
     return Scene(
-        family="clock", seed=seed, seconds=seconds,
-        attributes={"color": color, "wall": paper, "shape": shape, "hand": hand, "tempo": tempo,
-                    "pendulum": "yes" if pendulum else "no", "ticks": len(onsets)},
-        events=tuple(Event("tick", round(float(t) * RATE), cx, cy, {"mark": (start + i + 1) % 12}) for i, t in enumerate(onsets)),
-        captions=wordings(CAPTIONS, slots, words), heldout=wordings(HELDOUT, slots, words),
-        backdrop=backdrop, paint=paint, sound=listen,
-        track=lambda times: {"hand": angles(np.asarray(times)), "pendulum": lean(times) if pendulum else np.zeros(len(times))},
-    )  # fmt: skip
+        family="clock",
+        seed=seed,
+        seconds=seconds,
+        attributes={
+            "color": color,
+            "wall": paper,
+            "shape": shape,
+            "hand": hand,
+            "tempo": tempo,
+            "pendulum": "yes" if pendulum else "no",
+            "ticks": len(onsets),
+        },
+        events=tuple(
+            Event("tick", round(float(t) * RATE), cx, cy, {"mark": (start + i + 1) % 12})
+            for i, t in enumerate(onsets)
+        ),
+        captions=wordings(CAPTIONS, slots, words),
+        heldout=wordings(HELDOUT, slots, words),
+        backdrop=backdrop,
+        paint=paint,
+        sound=listen,
+        track=lambda times: {
+            "hand": angles(np.asarray(times)),
+            "pendulum": lean(times) if pendulum else np.zeros(len(times)),
+        },
+    )

@@ -15,46 +15,68 @@ Box = tuple[int, int, int, int]
 Scalars = np.ndarray | np.floating
 
 
+def clip01(x: np.ndarray) -> np.ndarray:
+    """x cut to 0..1 in place: on small arrays twice as fast as `np.clip`."""
+    np.maximum(x, 0.0, out=x)
+    return np.minimum(x, 1.0, out=x)
+
+
 def capsule_distance(
     dx: np.ndarray, dy: np.ndarray, bx: Scalars, by: Scalars, ra: Scalars, rb: Scalars
 ) -> np.ndarray:
     """Distance to the stroke from 0 to b whose radius goes from ra to rb along it; the points are (dx,
     dy)."""
-    along = np.clip((dx * bx + dy * by) / np.maximum(bx * bx + by * by, 1e-9), 0.0, 1.0)
+    along = clip01((dx * bx + dy * by) / np.maximum(bx * bx + by * by, 1e-9))
     ex, ey = dx - along * bx, dy - along * by
     return np.sqrt(ex * ex + ey * ey) - (ra + along * (rb - ra))
 
 
-def inside(points: np.ndarray, counts: Sequence[int], box: Box) -> np.ndarray:
-    """[h, w] share of each pixel of the box that lies inside the union of polygons.
+def inside(points: np.ndarray, corners: Sequence[Sequence[int]], boxes: Sequence[Box]) -> list[np.ndarray]:
+    """For each shape, the share of every pixel of its box that lies inside it: [h, w] each.
 
-    points: [n, 2] pixels, the corners of the first polygon, then of the second, and so on; counts: corners of each.
-    Along a scan line each crossing at x adds its sign to everything right of it, exactly for fractions of a
-    pixel: 1 - frac to the pixel it falls in and the rest to the next, summed up along the row. SCANLINES lines
-    make up a row. All polygons are counted as if wound the same way, so overlaps add up and are cut at 1.
+    A shape is the union of polygons. points [n, 2] in pixels are the corners of all of them, one after the other;
+    corners[i][j] counts those of polygon j of shape i; boxes[i] holds the shape, or as much of it as is wanted.
+    Along a scan line each crossing at x adds its sign to everything right of it, exactly for fractions of a pixel:
+    1 - frac to the pixel it falls in and the rest to the next, summed up along the row. SCANLINES lines make up a
+    row. All polygons are counted as if wound the same way, so overlaps add up and are cut at 1. Many shapes cost
+    hardly more than one: all their edges are handled together.
     """
-    x0, y0, x1, y1 = box
-    wide, high = x1 - x0, y1 - y0
+    counts = [count for shape in corners for count in shape]
+    left, top, right, bottom = np.array(boxes).T
+    rows, stride = bottom - top, right - left + 2
+    offset = np.concatenate([[0], np.cumsum(rows * stride)])
+    # every edge: where it starts and ends, how its polygon is wound, which shape it belongs to
     first = np.cumsum([0, *counts[:-1]])
     following = np.arange(1, len(points) + 1)
-    following[first - 1] = np.roll(first, 1) if len(first) > 1 else first
+    following[np.append(first[1:], len(points)) - 1] = first
     ax, ay = points.T
-    bx, by = points[following].T
-    turn = np.repeat(np.copysign(1.0 / SCANLINES, np.add.reduceat(ax * by - bx * ay, first)), counts)
+    bx, by = ax[following], ay[following]
+    wound = np.copysign(1.0 / SCANLINES, np.add.reduceat(ax * by - bx * ay, first))
+    shape = np.repeat(np.arange(len(boxes)), [sum(count) for count in corners])
     rise = by - ay
     slope = (bx - ax) / np.where(rise == 0.0, 1.0, rise)
-    sign = np.where(rise > 0.0, turn, -turn)
-    level = y0 + (np.arange(high * SCANLINES) + 0.5) / SCANLINES
-    edge, line = np.nonzero((ay[:, None] <= level) != (by[:, None] <= level))
-    x = np.clip(ax[edge] + (level[line] - ay[edge]) * slope[edge] - x0, 0.0, wide)
+    sign = np.repeat(wound, counts) * np.where(rise > 0.0, 1.0, -1.0)
+    # scan line k lies at top + (k + 0.5) / SCANLINES; an edge crosses those from start up to stop, excluded
+    start = np.ceil((np.minimum(ay, by) - top[shape]) * SCANLINES - 0.5).astype(np.int64)
+    stop = np.ceil((np.maximum(ay, by) - top[shape]) * SCANLINES - 0.5).astype(np.int64)
+    start, stop = np.maximum(start, 0), np.minimum(stop, rows[shape] * SCANLINES)
+    crossings = np.maximum(stop - start, 0)
+    edge = np.repeat(np.arange(len(points)), crossings)
+    line = np.arange(len(edge)) + np.repeat(start - (np.cumsum(crossings) - crossings), crossings)
+    across = ax - left[shape] + (top[shape] + 0.5 / SCANLINES - ay) * slope
+    x = across[edge] + line * (slope / SCANLINES)[edge]
+    shape = shape[edge]
+    wide = stride[shape]
+    x = np.minimum(np.maximum(x, 0.0), wide - 2)
     column = x.astype(np.int64)
-    sign = sign[edge]
-    right = sign * (x - column)
-    index = line // SCANLINES * (wide + 2) + column
-    steps = np.bincount(index, sign - right, high * (wide + 2) + 1)
-    steps[1:] += np.bincount(index, right, high * (wide + 2))
-    covered = np.cumsum(steps[:-1].reshape(high, wide + 2)[:, :wide].astype(np.float32), axis=1)
-    return np.minimum(np.abs(covered), 1.0)
+    step = sign[edge]
+    rest = step * (x - column)
+    index = offset[shape] + line // SCANLINES * wide + column
+    steps = np.bincount(index, step - rest, offset[-1] + 1)
+    steps[1:] += np.bincount(index, rest, offset[-1])
+    # outlines are closed, so every row sums to 0 and one running sum serves all rows of all shapes
+    covered = np.minimum(np.abs(np.cumsum(steps[:-1].astype(np.float32))), 1.0)
+    return [covered[offset[i] : offset[i + 1]].reshape(rows[i], stride[i])[:, :-2] for i in range(len(boxes))]
 
 
 def strokes(
@@ -81,7 +103,7 @@ def strokes(
     bx, by = local[:, 1, 0] - local[:, 0, 0], local[:, 1, 1] - local[:, 0, 1]
     thick = radius.astype(np.float32)[:, None, None]
     wide = np.maximum(thick, np.float32(0.5))
-    coverage = np.clip(0.5 - capsule_distance(dx, dy, bx, by, wide, wide), 0.0, 1.0)
+    coverage = clip01(0.5 - capsule_distance(dx, dy, bx, by, wide, wide))
     coverage *= np.minimum(2 * thick, 1.0) * opacity[:, None, None]
     x0, y0 = max(int(low[:, 0].min()), 0), max(int(low[:, 1].min()), 0)
     x1, y1 = min(int(high[:, 0].max()), width), min(int(high[:, 1].max()), height)

@@ -14,7 +14,7 @@ from math import ceil, cos, floor, hypot, sin
 
 import numpy as np
 
-from happyhorse.world.coverage import Box, capsule_distance, inside, strokes
+from happyhorse.world.coverage import Box, capsule_distance, clip01, inside, strokes
 from happyhorse.world.palette import Color, rgb
 
 
@@ -26,6 +26,16 @@ class Camera:
     scale: float = 1.0
     dx: float = 0.0
     dy: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fill:
+    """The union of polygons, each [n, 2] in picture units, and how to paint it: see `Canvas.polygons`."""
+
+    outlines: Sequence[np.ndarray | Sequence[Sequence[float]]]
+    color: Color
+    alpha: float = 1.0
+    to: Color | None = None
 
 
 class Canvas:
@@ -67,7 +77,8 @@ class Canvas:
         where given."""
         scaled = self.planes[:3] * np.float32(255.0)
         scaled += np.float32(0.5)
-        np.clip(scaled, 0.0, 255.0, out=scaled)
+        np.maximum(scaled, 0.0, out=scaled)
+        np.minimum(scaled, 255.0, out=scaled)
         out = np.empty((self.height, self.width, 3), np.uint8) if out is None else out
         for index, plane in enumerate(scaled.astype(np.uint8)):  # thrice as fast as one transposition
             out[..., index] = plane
@@ -114,11 +125,9 @@ class Canvas:
         0..1."""
         paint = self._color(color)
         if to is not None:
-            paint = (
-                paint
-                + (self._color(to) - paint)
-                * np.linspace(0.0, 1.0, box[3] - box[1], dtype=np.float32)[:, None]
-            )
+            high = box[3] - box[1]
+            share = np.arange(high, dtype=np.float32)[:, None] * np.float32(1.0 / max(high - 1, 1))
+            paint = paint + (self._color(to) - paint) * share
         view = self.planes[:, box[1] : box[3], box[0] : box[2]]
         view += (paint - view) * (coverage if alpha == 1.0 else coverage * np.float32(alpha))
 
@@ -181,7 +190,7 @@ class Canvas:
         distance = (
             np.hypot(np.maximum(qx, 0), np.maximum(qy, 0)) + np.minimum(np.maximum(qx, qy), 0) - np.float32(r)
         )
-        self._blend(box, np.clip(0.5 - distance, 0.0, 1.0), color, alpha, to)
+        self._blend(box, clip01(0.5 - distance), color, alpha, to)
 
     def circle(
         self,
@@ -232,7 +241,7 @@ class Canvas:
             q = np.sqrt(u * u + v * v)
             gx, gy = u / np.float32(a), v / np.float32(b)
             distance = q * (q - 1) / np.maximum(np.sqrt(gx * gx + gy * gy), 1e-6)
-        coverage = np.clip(0.5 - distance / np.float32(blur), 0.0, 1.0)
+        coverage = clip01(0.5 - distance / np.float32(blur))
         self._blend(
             box, coverage if blur == 1.0 else coverage * coverage * (3 - 2 * coverage), color, alpha, to
         )
@@ -257,10 +266,10 @@ class Canvas:
         dx, dy = self._grid(box, cx, cy)
         u, v = dx / np.float32(a), dy / np.float32(b)
         q = np.sqrt(u * u + v * v)
-        coverage = np.clip(0.5 - (q - 1) * np.float32(min(a, b)), 0.0, 1.0)
+        coverage = clip01(0.5 - (q - 1) * np.float32(min(a, b)))
         base = self._color(color)
         away = np.clip((u - light[0]) ** 2 + (v - light[1]) ** 2, 0.0, 4.0)
-        shine = np.clip(1.0 - away * 3.2, 0.0, 1.0)
+        shine = clip01(1.0 - away * 3.2)
         paint = base * (1.10 - 0.17 * away) + (1.0 - base) * (0.75 * shine * shine)
         view = self.planes[:, box[1] : box[3], box[0] : box[2]]
         view += (paint - view) * (coverage * np.float32(alpha))
@@ -290,7 +299,7 @@ class Canvas:
         distance = capsule_distance(
             dx, dy, np.float32(bx - ax), np.float32(by - ay), np.float32(ra), np.float32(rb)
         )
-        self._blend(box, np.clip(0.5 - distance, 0.0, 1.0), color, alpha, to)
+        self._blend(box, clip01(0.5 - distance), color, alpha, to)
 
     def polygon(
         self,
@@ -310,12 +319,24 @@ class Canvas:
         to: Color | None = None,
     ) -> None:
         """The union of polygons, each [n, 2], painted at once: no seam shows where they overlap."""
-        corners = [np.asarray(outline, np.float64) for outline in outlines]
-        points = np.concatenate(corners) * self.unit + np.array(self.to_pixels(0.0, 0.0))
-        low, high = points.min(axis=0), points.max(axis=0)
-        box = self._box(low[0], low[1], high[0], high[1])
-        if box is not None:
-            self._blend(box, inside(points, [len(outline) for outline in corners], box), color, alpha, to)
+        self.paint([Fill(outlines, color, alpha, to)])
+
+    def paint(self, fills: Sequence[Fill]) -> None:
+        """Several fills, one over the other in this order; quicker than one by one."""
+        outlines = [outline for fill in fills for outline in fill.outlines]
+        points = np.concatenate(outlines) * self.unit + np.array(self.to_pixels(0.0, 0.0))
+        counts = [[len(outline) for outline in fill.outlines] for fill in fills]
+        first = np.cumsum([0] + [sum(count) for count in counts[:-1]])
+        corners = zip(np.minimum.reduceat(points, first), np.maximum.reduceat(points, first), strict=True)
+        boxes = [self._box(low[0], low[1], high[0], high[1]) for low, high in corners]
+        seen = [box for box in boxes if box is not None]
+        if len(seen) < len(boxes):
+            visible = [fill for fill, box in zip(fills, boxes, strict=True) if box is not None]
+            if visible:
+                self.paint(visible)
+            return
+        for fill, box, coverage in zip(fills, seen, inside(points, counts, seen), strict=True):
+            self._blend(box, coverage, fill.color, fill.alpha, fill.to)
 
     def lines(
         self, segments: np.ndarray, r: float | np.ndarray, color: Color, alpha: float | np.ndarray = 1.0
@@ -343,7 +364,7 @@ class Canvas:
         if box is None:
             return
         dx, dy = self._grid(box, cx, cy)
-        fall = np.clip(1.0 - (dx * dx + dy * dy) / np.float32(reach * reach), 0.0, 1.0)
+        fall = clip01(1.0 - (dx * dx + dy * dy) / np.float32(reach * reach))
         light = rgb(color)[:, None, None] * (fall * fall * np.float32(strength))
         self.planes[:3, box[1] : box[3], box[0] : box[2]] += light
 

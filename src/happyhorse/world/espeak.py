@@ -17,6 +17,7 @@ import importlib.util
 import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ class _Engine:
                 raise ValueError(
                     f"espeak-ng did not start from {data}: pip install --force-reinstall espeakng-loader"
                 )
+            library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # which it has just taken from the clock
             library.espeak_SetSynthCallback(self.callback)
             library.espeak_TextToPhonemes.restype = ctypes.c_char_p
             library.espeak_TextToPhonemes.argtypes = [
@@ -126,7 +128,10 @@ class _Engine:
         return self.library
 
     def choose(self, voice: str) -> None:
-        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
+        """Sets the voice; espeak itself ignores a variant ("+f2") that it does not have."""
+        _, _, variant = voice.partition("+")
+        known = not variant or (Path(_loader().get_data_path()) / "voices" / "!v" / variant).is_file()
+        if not known or self.library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice!r}")
 
 

@@ -16,15 +16,19 @@ from happyhorse.world import espeak, portrait, speech, visemes, voices, words
 from happyhorse.world.draw import Canvas
 from happyhorse.world.lips import OPENING
 from happyhorse.world.palette import COLORS, darker, lighter
+from happyhorse.world.pen import Place
 from happyhorse.world.phrasing import dialogue_captions, face_captions
-from happyhorse.world.portrait import MOUTH_Y, Look, Place
+from happyhorse.world.portrait import MOUTH_Y, Look
 from happyhorse.world.puppet import Puppet
 from happyhorse.world.scene import RATE, Event, Line, Scene
 from happyhorse.world.speaker import Speaker, draw_speaker
 
+Facts = dict[str, str | int | float]
+
 _BACKGROUNDS = ("blue", "green", "yellow", "pink", "white", "gray", "orange", "purple")
 _SHIRTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black", "gray")
 _LEAD, _TAIL = 0.16, 0.2  # seconds of silence at the least before and after the speech
+
 
 def make(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     """One person says one line. Raises ValueError when espeak-ng is not installed."""
@@ -42,7 +46,12 @@ def make(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     speaker = draw_speaker(rng, look, place, language, text, utterance, start, seconds)
     background = _other(rng, _BACKGROUNDS, look.shirt)
     captions, heldout = face_captions(rng, look, background, language, text)
-    attributes = {**_facts(look), "background": background, "language": language, "text": text}
+    attributes: Facts = {
+        **_facts(look),
+        "background": background,
+        "language": language,
+        "text": text,
+    }
     return _scene("face", seed, seconds, (speaker,), background, attributes, captions, heldout)
 
 
@@ -72,8 +81,14 @@ def make_dialogue(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         )
         speakers.append(draw_speaker(rng, look, place, language, text, utterance, start, seconds))
     background = _other(rng, _BACKGROUNDS, looks[0].shirt, looks[1].shirt)
-    captions, heldout = dialogue_captions(rng, looks, background, language, [text for text, _ in said], left_first)
-    attributes = {"background": background, "language": language, "left": people[0 if left_first else 1]}
+    captions, heldout = dialogue_captions(
+        rng, looks, background, language, [text for text, _ in said], left_first
+    )
+    attributes: Facts = {
+        "background": background,
+        "language": language,
+        "left": people[0 if left_first else 1],
+    }
     for index, (look, (text, _)) in enumerate(zip(looks, said, strict=True)):
         attributes |= {f"{key}{index}": value for key, value in {**_facts(look), "text": text}.items()}
     return _scene("dialogue", seed, seconds, tuple(speakers), background, attributes, captions, heldout)
@@ -85,7 +100,11 @@ def _look(rng: np.random.Generator, person: str | None = None, avoid: Look | Non
 
     person = person or pick(("man", "woman", "boy", "girl"), (0.32, 0.32, 0.18, 0.18))
     child = person in ("boy", "girl")
-    natural = (0.24, 0.22, 0.22, 0.16, 0.04, 0.04, 0.04, 0.04) if not child else (0.25, 0.25, 0.25, 0.17, 0, 0, 0.04, 0.04)
+    natural = (
+        (0.24, 0.22, 0.22, 0.16, 0.04, 0.04, 0.04, 0.04)
+        if not child
+        else (0.25, 0.25, 0.25, 0.17, 0, 0, 0.04, 0.04)
+    )
     style = pick(portrait.STYLES[person])
     return Look(
         person,
@@ -104,7 +123,7 @@ def _other(rng: np.random.Generator, names: Sequence[str], *taken: str) -> str:
     return str(rng.choice([name for name in names if name not in taken]))
 
 
-def _facts(look: Look) -> dict[str, str | int | float]:
+def _facts(look: Look) -> Facts:
     return {
         "person": look.person,
         "hair": "no" if look.style == "bald" else look.hair,
@@ -117,9 +136,7 @@ def _facts(look: Look) -> dict[str, str | int | float]:
     }
 
 
-def _line(
-    rng: np.random.Generator, look: Look, language: str, room: float
-) -> tuple[str, speech.Utterance]:
+def _line(rng: np.random.Generator, look: Look, language: str, room: float) -> tuple[str, speech.Utterance]:
     """A sentence for training that fits into `room` seconds, in a voice for the person: the first that fits of
     many, never cut. Sentences that are surely too long are not spoken; a long room is given two sentences."""
     voice = voices.draw(rng, look.person, language, look.mood)
@@ -145,7 +162,7 @@ def _scene(
     seconds: float,
     speakers: tuple[Speaker, ...],
     background: str,
-    attributes: dict[str, str | int | float],
+    attributes: Facts,
     captions: tuple[str, ...],
     heldout: tuple[str, ...],
 ) -> Scene:
@@ -155,7 +172,14 @@ def _scene(
         color = COLORS[background]
         canvas.gradient(lighter(color, 0.12), darker(color, 0.06))
         for speaker in speakers:
-            canvas.circle(speaker.place.x, speaker.place.y, 0.62 * speaker.place.scale / 0.74, lighter(color, 0.25), 0.5, soft=0.3)
+            canvas.circle(
+                speaker.place.x,
+                speaker.place.y,
+                0.62 * speaker.place.scale / 0.74,
+                lighter(color, 0.25),
+                0.5,
+                soft=0.3,
+            )
 
     def paint(canvas: Canvas, time: float) -> None:
         for puppet in puppets:
@@ -183,7 +207,20 @@ def _scene(
 
     lines = tuple(Line(s.text, s.language, s.name, s.phonemes) for s in speakers)
     events = sorted((event for s in speakers for event in _events(s)), key=lambda event: event.sample)
-    return Scene(family, seed, seconds, attributes, tuple(events), captions, heldout, backdrop, paint, sound, track, lines)
+    return Scene(
+        family,
+        seed,
+        seconds,
+        attributes,
+        tuple(events),
+        captions,
+        heldout,
+        backdrop,
+        paint,
+        sound,
+        track,
+        lines,
+    )
 
 
 def _events(speaker: Speaker) -> list[Event]:

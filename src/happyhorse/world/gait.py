@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import atan2, cos, hypot, pi, sin
+from math import cos, hypot, pi, sin
 
 LEGS = ("lh", "lf", "rh", "rf")
 """Left and right, hind and fore; the order of footfalls at a walk."""
@@ -60,10 +60,40 @@ class Gait:
 
 
 GAITS: Mapping[str, Gait] = {
-    "walk": Gait((0.0, 0.25, 0.5, 0.75), 0.62, (0.95, 1.25), 0.64, 0.0, (0.11, 0.09), 0.010, 2, 0.08, 0.010, -0.12, 0.07, 2),
-    "trot": Gait((0.0, 0.5, 0.5, 0.0), 0.42, (0.62, 0.80), 0.60, 0.0, (0.24, 0.17), 0.030, 2, 0.96, 0.0, 0.06, 0.025, 2),
-    "gallop": Gait((0.0, 0.34, 0.12, 0.48), 0.28, (0.48, 0.62), 0.64, 0.03, (0.30, 0.24), 0.045, 1, 0.86, 0.065, -0.20, 0.11, 1),
-}  # fmt: skip
+    "walk": Gait(
+        (0.0, 0.25, 0.5, 0.75),
+        0.62,
+        (0.95, 1.25),
+        0.64,
+        0.0,
+        (0.11, 0.09),
+        0.010,
+        2,
+        0.08,
+        0.010,
+        -0.12,
+        0.07,
+        2,
+    ),
+    "trot": Gait(
+        (0.0, 0.5, 0.5, 0.0), 0.42, (0.62, 0.80), 0.60, 0.0, (0.24, 0.17), 0.030, 2, 0.96, 0.0, 0.06, 0.025, 2
+    ),
+    "gallop": Gait(
+        (0.0, 0.34, 0.12, 0.48),
+        0.28,
+        (0.48, 0.62),
+        0.64,
+        0.03,
+        (0.30, 0.24),
+        0.045,
+        1,
+        0.86,
+        0.065,
+        -0.20,
+        0.11,
+        1,
+    ),
+}
 
 
 def phase(gait: Gait, leg: int, stride: float) -> float:

@@ -11,8 +11,19 @@ from happyhorse.world.palette import COLORS, darker, lighter
 from happyhorse.world.rooms import WALLS, paint_wall
 from happyhorse.world.scene import RATE, Event, Scene
 
-PLANKS = {"light": (0.86, 0.68, 0.45), "brown": (0.64, 0.43, 0.25), "dark": (0.40, 0.26, 0.16), "red": (0.66, 0.30, 0.20)}
-TIMES = {1: ("once", "one time"), 2: ("twice", "two times"), 3: ("three times",), 4: ("four times",), 5: ("five times",)}
+PLANKS = {
+    "light": (0.86, 0.68, 0.45),
+    "brown": (0.64, 0.43, 0.25),
+    "dark": (0.40, 0.26, 0.16),
+    "red": (0.66, 0.30, 0.20),
+}
+TIMES = {
+    1: ("once", "one time"),
+    2: ("twice", "two times"),
+    3: ("three times",),
+    4: ("four times",),
+    5: ("five times",),
+}
 
 CAPTIONS = (
     "a hammer drives a nail into wood",
@@ -22,7 +33,8 @@ CAPTIONS = (
     "{times} a hammer with a {handle} handle comes down on a nail in a {plank} board",
     "a nail goes deeper into {plank} wood at each stroke of a hammer with a {handle} handle",
     "{wall} background, {handle} hammer, {plank} plank, {times}, sound of hammering",
-    "from the {side} a hammer with a {handle} handle knocks a nail into a {plank} plank, {times}, in front of a {wall} wall",
+    "from the {side} a hammer with a {handle} handle knocks a nail into a {plank} plank, {times}, "
+    "in front of a {wall} wall",
     "hammering a nail, {handle} handle, {plank} wood",
     "in front of a {wall} wall a hammer with a {handle} handle hammers a nail into a {plank} plank",
 )
@@ -45,7 +57,12 @@ def make_hammer(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     reach = float(rng.uniform(0.46, 0.56))
     standing = float(rng.uniform(0.17, 0.22))
     bite = rng.uniform(0.7, 1.3, count)
-    depth = np.concatenate([[0.0], np.cumsum(bite)]) * float(rng.uniform(0.6, 0.95)) * standing / max(bite.sum(), 3.0)
+    depth = (
+        np.concatenate([[0.0], np.cumsum(bite)])
+        * float(rng.uniform(0.6, 0.95))
+        * standing
+        / max(bite.sum(), 3.0)
+    )
     tone = PLANKS[wood]
     face = 0.125  # from the middle of the hammer's head to the face that hits
     # as high as the picture allows
@@ -85,19 +102,22 @@ def make_hammer(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         canvas.rect(nail_x - 0.016, top, nail_x + 0.016, plank + 0.006, lighter("metal", 0.2))
         canvas.rect(nail_x + 0.004, top, nail_x + 0.016, plank + 0.006, darker("metal", 0.25))
         canvas.rect(nail_x - 0.048, top, nail_x + 0.048, top + 0.026, darker("metal", 0.15), radius=0.008)
-        # the next stroke will end lower: the grip sinks while the hammer is up
         passed = int(np.searchsorted(onsets, time, side="right"))
-        coming = depth[min(passed + 1, count)]
-        raised = min(angle / (0.5 * lift), 1.0) if passed < count else 0.0
-        px, py = nail_x + side * reach, plank - standing + sunk + (coming - sunk) * raised - face
-        cos, sin = np.cos(angle), np.sin(angle)
-        along, up = np.array([-side * cos, -sin]), np.array([-side * sin, cos])  # towards the head; towards the face
-        grip, head = np.array([px, py]), np.array([px, py]) + reach * along
-        canvas.capsule(*(head + 0.03 * along), *(grip - 0.10 * along), 0.026, darker(handle, 0.18), r1=0.040)
-        canvas.capsule(*(head + 0.03 * along - 0.005 * up), *(grip - 0.10 * along - 0.006 * up), 0.018, lighter(handle, 0.10), r1=0.029)
+        cos, sin = float(np.cos(angle)), float(np.sin(angle))
+        along = np.array([-side * cos, -sin])  # towards the head
+        up = np.array([-side * sin, cos])  # towards the face
+        grip = np.array([nail_x + side * reach, top - face])
+        head = grip + reach * along
+        (x0, y0), (x1, y1) = head + 0.03 * along, grip - 0.10 * along
+        canvas.capsule(x0, y0, x1, y1, 0.026, darker(handle, 0.18), r1=0.040)
+        canvas.capsule(x0, y0 - 0.005, x1, y1 - 0.006, 0.018, lighter(handle, 0.10), r1=0.029)
         for first, last, half, shade in ((-0.12, 0.075, 0.058, "black"), (0.055, face, 0.074, "gray")):
-            corners = [head + first * up - half * along, head + last * up - half * along,
-                       head + last * up + half * along, head + first * up + half * along]  # fmt: skip
+            corners = [
+                head + first * up - half * along,
+                head + last * up - half * along,
+                head + last * up + half * along,
+                head + first * up + half * along,
+            ]
             canvas.polygon(np.array(corners), lighter(shade, 0.22), to=lighter(shade, 0.02))
         age = time - onsets[passed - 1] if passed else 1.0
         if age < 0.12:
@@ -105,8 +125,14 @@ def make_hammer(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
             rays = np.array([-2.9, -2.4, -0.75, -0.25])
             tips = np.stack([np.cos(rays), np.sin(rays)], axis=1)
             origin = np.array([nail_x, top])
-            canvas.lines(np.concatenate([origin + 0.05 * tips + spread * 0.4 * tips, origin + (0.10 + spread) * tips], axis=1),
-                         0.011, "yellow", 1.0 - age / 0.12)  # fmt: skip
+            canvas.lines(
+                np.concatenate(
+                    [origin + 0.05 * tips + spread * 0.4 * tips, origin + (0.10 + spread) * tips], axis=1
+                ),
+                0.011,
+                "yellow",
+                1.0 - age / 0.12,
+            )
 
     def listen(rate: int) -> np.ndarray:
         draws = np.random.default_rng([seed, 1])
@@ -120,22 +146,30 @@ def make_hammer(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return sound.level(out, rate)
 
     slots = {
-        "handle": handle, "plank": wood, "wall": paper, "times": TIMES.get(count, (f"{count} times",)),
+        "handle": handle,
+        "plank": wood,
+        "wall": paper,
+        "times": TIMES.get(count, (f"{count} times",)),
         "side": "right" if side > 0 else "left",
-    }  # fmt: skip
+    }
     words = np.random.default_rng([seed, 2])
     tops = plank - standing + depth[1:]
     return Scene(
-        family="hammer", seed=seed, seconds=seconds,
+        family="hammer",
+        seed=seed,
+        seconds=seconds,
         attributes={"handle": handle, "plank": wood, "wall": paper, "side": slots["side"], "strikes": count},
         events=tuple(
             Event("strike", round(float(t) * RATE), nail_x, float(y), {"depth": round(float(d), 4)})
             for t, y, d in zip(onsets, tops, depth[1:], strict=True)
         ),
-        captions=wordings(CAPTIONS, slots, words), heldout=wordings(HELDOUT, slots, words),
-        backdrop=backdrop, paint=paint, sound=listen,
+        captions=wordings(CAPTIONS, slots, words),
+        heldout=wordings(HELDOUT, slots, words),
+        backdrop=backdrop,
+        paint=paint,
+        sound=listen,
         track=lambda times: {"angle": pose(times)[0], "depth": pose(times)[1]},
-    )  # fmt: skip
+    )
 
 
 def _strikes(rng: np.random.Generator, seconds: float) -> np.ndarray:

@@ -12,9 +12,12 @@ from math import pi
 
 import numpy as np
 
-from happyhorse.world.draw import Canvas
+from happyhorse.world.draw import Canvas, Fill
 from happyhorse.world.gait import LEGS, Body, Leg
 from happyhorse.world.palette import darker, lighter, mix, rgb
+
+FAR_SIDE = 0.035
+"""How much higher in the picture, in heights of the horse, the hooves of the far side stand."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ _OUTLINE = (
 )  # fmt: skip
 _OTHERS = {  # what else moves with the trunk (0), the neck (1) and the head (2)
     "ear": (((0.585, 1.400), 2), ((0.628, 1.535), 2), ((0.672, 1.405), 2)),
-    "crest": (((0.650, 1.420), 1), ((0.585, 1.395), 1), ((0.520, 1.335), 1), ((0.460, 1.255), 1), ((0.402, 1.165), 0.75),
-              ((0.350, 1.085), 0.5), ((0.290, 1.030), 0.25)),
+    "crest": (((0.650, 1.420), 1), ((0.585, 1.395), 1), ((0.520, 1.335), 1), ((0.460, 1.255), 1),
+              ((0.402, 1.165), 0.75), ((0.350, 1.085), 0.5), ((0.290, 1.030), 0.25)),
     "brow": (((0.690, 1.430), 2), ((0.630, 1.435), 2), ((0.690, 1.340), 2), ((0.735, 1.285), 2)),
     "face": (((0.860, 1.000), 2), ((0.735, 1.325), 2), ((0.855, 1.085), 2), ((0.882, 1.010), 2), ((0.708, 1.275), 2)),
     "hips": (((-0.350, 0.815), 0), ((0.300, 0.780), 0)),
@@ -110,7 +113,7 @@ def _carried(body: Body) -> dict[str, np.ndarray]:
     turn."""
     points = _turn(_POINTS, _POLL, -0.5 * body.neck * _NOD)
     points = _turn(points, _NECK_BASE, body.neck * _FOLLOW)
-    points = _turn(points, (0.0, 0.8), body.pitch) + (0.0, body.rise)
+    points = _turn(points, (0.0, 0.8), body.pitch) + np.array([0.0, body.rise])
     found, start = {"outline": points[: len(_OUTLINE)]}, len(_OUTLINE)
     for name, entries in _OTHERS.items():
         found[name] = points[start : start + len(entries)]
@@ -168,63 +171,102 @@ def _limbs(
     return shapes[:, :4], shapes[:, 4:], hoof[:, :4]
 
 
-def paint(
-    canvas: Canvas,
-    frame: Frame,
-    coat_name: str,
-    body: Body,
-    legs: tuple[Leg, ...],
-    stride: float,
-    wind: float,
-    tint: np.ndarray,
-) -> None:
-    """Paints the horse. stride: time in strides, which waves mane and tail; wind: 0 they hang, 1 they
-    stream; tint [3]: light on it."""
+@dataclass(frozen=True)
+class Dress:
+    """Colours [3] of one horse in one light; `low_` is what a part shades into downwards, `far_` the far
+    side."""
+
+    far_skin: np.ndarray
+    far_points: np.ndarray
+    far_horn: np.ndarray
+    skin: np.ndarray
+    low_skin: np.ndarray
+    points: np.ndarray
+    hair: np.ndarray
+    low_hair: np.ndarray
+    horn: np.ndarray
+    shine: np.ndarray
+    muzzle: np.ndarray
+    nostril: np.ndarray
+    eye: np.ndarray
+    blaze: np.ndarray | None
+    socks: bool
+
+
+def dress(coat_name: str, tint: np.ndarray) -> Dress:
+    """The colours of a horse with a coat of COATS in light that multiplies them by tint [3]."""
     coat = COATS[coat_name]
     skin, hair, points = rgb(coat.body) * tint, rgb(coat.mane) * tint, rgb(coat.points) * tint
     horn = rgb((0.20, 0.17, 0.15)) * tint
+    return Dress(
+        far_skin=darker(skin, 0.38),
+        far_points=darker(points, 0.30),
+        far_horn=darker(horn, 0.30),
+        skin=lighter(skin, 0.10),
+        low_skin=darker(skin, 0.22),
+        points=points,
+        hair=hair,
+        low_hair=darker(hair, 0.15),
+        horn=horn,
+        shine=lighter(skin, 0.42),
+        muzzle=mix(skin, (0.30, 0.24, 0.24), 0.45),
+        nostril=darker(skin, 0.70),
+        eye=darker(skin, 0.82),
+        blaze=lighter(skin, 0.85) if coat.blaze else None,
+        socks=coat.socks,
+    )
+
+
+def paint(
+    canvas: Canvas, frame: Frame, dress: Dress, body: Body, legs: tuple[Leg, ...], stride: float, wind: float
+) -> None:
+    """Paints the horse. stride: time in strides, which waves mane and tail; wind: 0 they hang, 1 they
+    stream."""
     near_side = "r" if frame.direction > 0 else "l"
     near = [index for index, name in enumerate(LEGS) if name[0] == near_side]
     far = [index for index, name in enumerate(LEGS) if name[0] != near_side]
-    parts = _carried(body)
-    limbs, colored, hooves = (
-        frame.place(shape) for shape in _limbs(legs, parts["hips"], 0.45 if coat.socks else 0.04)
-    )
+    parts, size = _carried(body), frame.size
+    shapes = _limbs(legs, parts["hips"], 0.45 if dress.socks else 0.04)
+    limbs, colored, hooves = (frame.place(shape) for shape in shapes)
 
-    deeper = np.array([0.0, -0.035 * frame.size])  # legs on the far side stand a little higher in the picture
-    canvas.polygons([*(limbs[far] + deeper).reshape(-1, 12, 2)], darker(skin, 0.38))
-    canvas.polygons([*(colored[far] + deeper).reshape(-1, 12, 2)], darker(points, 0.30))
-    canvas.polygons([*(hooves[far] + deeper)], darker(horn, 0.3))
-    canvas.polygon(frame.place(_tail(parts["dock"], stride, wind)), hair, to=darker(hair, 0.15))
+    deeper = np.array([0.0, -FAR_SIDE * size])
+    trunk, ear = frame.place(_CURVE @ parts["outline"]), frame.place(parts["ear"])
+    tail, locks = _tail(parts["dock"], stride, wind), _mane(parts["crest"], stride, wind)
+    canvas.paint([
+        Fill([*(limbs[far] + deeper).reshape(-1, 12, 2)], dress.far_skin),
+        Fill([*(colored[far] + deeper).reshape(-1, 12, 2)], dress.far_points),
+        Fill([*(hooves[far] + deeper)], dress.far_horn),
+        Fill([frame.place(tail)], dress.hair, to=dress.low_hair),
+        Fill([trunk, ear, *limbs[near].reshape(-1, 12, 2)], dress.skin, to=dress.low_skin),
+    ])  # fmt: skip
 
-    trunk = frame.place(_CURVE @ parts["outline"])
-    canvas.polygons(
-        [trunk, *limbs[near].reshape(-1, 12, 2), frame.place(parts["ear"])],
-        lighter(skin, 0.10),
-        to=darker(skin, 0.22),
-    )
-    size = frame.size
-    for (x, y), (rx, ry) in zip(
-        frame.place(parts["muscles"]).tolist(), ((0.34, 0.065), (0.12, 0.17), (0.15, 0.14)), strict=True
-    ):
+    def soft(spot: np.ndarray, rx: float, ry: float, color: np.ndarray, alpha: float) -> None:
         canvas.ellipse(
-            x, y, rx * size, ry * size, lighter(skin, 0.42), alpha=0.23, soft=1.1 * size * min(rx, ry)
+            spot[0], spot[1], rx * size, ry * size, color, alpha=alpha, soft=1.1 * size * min(rx, ry)
         )
-    canvas.polygons([*colored[near].reshape(-1, 12, 2)], points, to=darker(points, 0.12))
-    canvas.polygons([*hooves[near]], horn)
-    canvas.polygons(
-        [*frame.place(_mane(parts["crest"], stride, wind)), frame.place(parts["brow"])],
-        hair,
-        to=darker(hair, 0.12),
-    )
 
-    muzzle, brow, nose, nostril, eye = frame.place(parts["face"]).tolist()
-    canvas.circle(*muzzle, 0.050 * size, mix(skin, (0.30, 0.24, 0.24), 0.45), alpha=0.75, soft=0.05 * size)
-    if coat.blaze:
-        canvas.capsule(*brow, *nose, 0.020 * size, lighter(skin, 0.85), 0.013 * size)
-    canvas.circle(*nostril, 0.014 * size, darker(skin, 0.7))
-    canvas.circle(*eye, 0.029 * size, darker(skin, 0.82))
-    canvas.circle(eye[0] + 0.007 * size, eye[1] - 0.010 * size, 0.010 * size, "white", alpha=0.9)
+    for spot, radii in zip(frame.place(parts["muscles"]), _MUSCLES, strict=True):
+        soft(spot, *radii, dress.shine, 0.23)
+    muzzle, brow, nose, nostril, eye = frame.place(parts["face"])
+    soft(muzzle, 0.050, 0.050, dress.muzzle, 0.75)
+    fills = [
+        Fill([*colored[near].reshape(-1, 12, 2)], dress.points),
+        Fill([*hooves[near]], dress.horn),
+        Fill([*frame.place(locks), frame.place(parts["brow"])], dress.hair, to=dress.low_hair),
+        Fill([nostril + 0.014 * size * _DISC], dress.nostril),
+        Fill([eye + 0.029 * size * _DISC], dress.eye),
+        Fill([eye + size * (0.010 * _DISC + (0.007, -0.010))], "white", 0.9),
+    ]
+    if dress.blaze is not None:
+        stripe = _capsules(brow[None], nose[None], size * np.array([[0.020, 0.013]]))
+        fills.insert(3, Fill([*stripe], dress.blaze))
+    canvas.paint(fills)
+
+
+_DISC = np.stack([np.cos(np.arange(14) * pi / 7), np.sin(np.arange(14) * pi / 7)], axis=1)
+
+_MUSCLES = ((0.34, 0.065), (0.12, 0.17), (0.15, 0.14))
+"""Radii of the lights on back, shoulder and haunch."""
 
 
 def _mane(crest: np.ndarray, stride: float, wind: float) -> np.ndarray:

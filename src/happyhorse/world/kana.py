@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 KANJI = re.compile(r"[\u3400-\u9fff々]")
@@ -52,10 +53,9 @@ def _without_kanji(text: str) -> str:
 @lru_cache(maxsize=1)
 def _tagger() -> Any:
     try:
-        import fugashi
-        import unidic_lite
+        fugashi, dictionary = import_module("fugashi"), import_module("unidic_lite")
     except ImportError as error:
         raise ValueError(
             'kanji need a reading: pip install "happyhorse[japanese]", or write the line in kana'
         ) from error
-    return fugashi.Tagger(f'-d "{unidic_lite.DICDIR}"')
+    return fugashi.Tagger(f'-d "{dictionary.DICDIR}"')

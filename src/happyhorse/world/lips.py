@@ -12,12 +12,13 @@ import numpy as np
 
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import darker, lighter
-from happyhorse.world.portrait import MOUTH_Y, Look, Place
+from happyhorse.world.pen import Place
+from happyhorse.world.portrait import MOUTH_Y, Look
 
 OPENING = 0.2
 """Distance of the lips at aperture 1, as a share of the face's height."""
 
-INSIDE = (0.20, 0.03, 0.06)
+INSIDE = (0.33, 0.05, 0.09)
 TEETH = (0.97, 0.96, 0.93)
 TONGUE = (0.86, 0.38, 0.42)
 CORNERS = {"neutral": 0.0, "happy": 1.0, "sad": -0.9, "angry": -0.55, "surprised": 0.1}
@@ -44,7 +45,9 @@ def outlines(look: Look, shape: Mapping[str, float]) -> Outlines:
     aperture, rounding = shape["aperture"], shape["rounding"]
     opening = OPENING * aperture
     thick = (0.036 if look.person in ("woman", "girl") else 0.028) * (1 + 0.35 * rounding)
-    half = (0.125 + 0.045 * (shape["width"] - 0.5) * 2 * (1 - rounding) - 0.058 * rounding) * (0.95 if look.child else 1.0)
+    half = (0.125 + 0.045 * (shape["width"] - 0.5) * 2 * (1 - rounding) - 0.058 * rounding) * (
+        0.95 if look.child else 1.0
+    )
     corner = CORNERS[look.mood]
     half += 0.018 * abs(corner) * (1 - rounding)
     u = np.linspace(-1, 1, _STEPS)

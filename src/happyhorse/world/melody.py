@@ -95,13 +95,13 @@ def steps(name: str, rng: np.random.Generator) -> list[tuple[int, float]]:
 def perform(
     name: str, beat: float, start: float, seconds: float, rng: np.random.Generator
 ) -> tuple[Note, ...]:
-    """The melody from `start` s on, `beat` s to the beat, begun again when it ends; the last note has 0.2 s to sound."""
+    """The melody from `start` s on, `beat` s to the beat, over and over; one note at least, and 0.2 s for the last."""
     line = steps(name, rng)
     notes: list[Note] = []
-    time = start
+    time = min(start, 0.4 * seconds)
     while True:
         for step, beats in line:
-            if time > seconds - 0.2:
+            if notes and time > seconds - 0.2:
                 return tuple(notes)
             notes.append(Note(round(time * 16_000), step, beats * beat))
             time += beats * beat

@@ -10,7 +10,9 @@ from happyhorse.world.captions import fill, wordings
 from happyhorse.world.portrait import Look
 from happyhorse.world.speech import LANGUAGES
 
-_QUOTE = "\x00{}\x00"  # stands for a line while the rest is filled, so that filling never touches what is said
+_QUOTE = (
+    "\x00{}\x00"  # stands for a line while the rest is filled, so that filling never touches what is said
+)
 _PERSON = {
     "man": ("man", "man", "man", "guy"),
     "woman": ("woman", "woman", "woman", "lady"),
@@ -19,10 +21,10 @@ _PERSON = {
 }
 _MANNER = {
     "neutral": ("",),
-    "happy": ("happily", "with a smile", "cheerfully"),
-    "sad": ("sadly", "in a sad voice", "looking sad"),
-    "angry": ("angrily", "in an angry voice", "looking angry"),
-    "surprised": ("in surprise", "with a surprised look", "surprised"),
+    "happy": ("happily", "with a smile", "cheerfully", "in a happy voice"),
+    "sad": ("sadly", "in a sad voice"),
+    "angry": ("angrily", "in an angry voice"),
+    "surprised": ("in surprise", "with a surprised look"),
 }
 _FEELING = {
     "neutral": ("",),
@@ -49,7 +51,7 @@ FACE = (
     "a {person} with {hair} says {line} in {language}",
     "a {person} with {hair} {extra} says {manner} in {language}: {line}, {background} background",
     "talking {person}, {hair}, {feeling}, says {line} ({language})",
-    "a {feeling} {person} {extra} says {line} in front of a {background} wall",
+    "a {feeling} {person} with {hair} {extra} says {line} in front of a {background} wall",
     "close-up of a {feeling} {person} with {hair} speaking {language}: {line}",
     "a cartoon {person} with {hair} and a {shirt} shirt says {line} {manner}, {background} background",
     "{person}, {hair}, {shirt} shirt, {background} background, says in {language} {line}",
@@ -64,7 +66,7 @@ FACE = (
 FACE_HELDOUT = (
     "we see a {feeling} {person} with {hair} who tells us in {language}: {line}, {background} backdrop",
     "{background} background. {language}. A {person} with {hair} speaks the words {line} {manner}",
-    "portrait of a {person} with {hair} talking, {extra}, the line is {line}",
+    "portrait of a {person} with {hair} {extra} talking, and the line is {line}",
     "{line} spoken in {language} by a {feeling} {person} with {hair}",
 )
 DIALOGUE = (
@@ -99,7 +101,12 @@ def face_captions(
     rng: np.random.Generator, look: Look, background: str, language: str, text: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Training captions and held-out captions of one person who says `text`."""
-    slots = {**_words(look), "background": background, "language": LANGUAGES[language], "line": _QUOTE.format(0)}
+    slots = {
+        **_words(look),
+        "background": background,
+        "language": LANGUAGES[language],
+        "line": _QUOTE.format(0),
+    }
     training = wordings(FACE, slots, rng)
     heldout = [fill(template, slots, rng) for template in FACE_HELDOUT]
     return _quoted(training, [text]), _quoted(heldout, [text])
@@ -125,7 +132,9 @@ def dialogue_captions(
         "right": ordered[1].person,
     }
     for index, look in enumerate(looks):
-        slots |= {f"{key}{index}": choices for key, choices in _words(look).items() if key in ("hair", "feeling")}
+        slots |= {
+            f"{key}{index}": choices for key, choices in _words(look).items() if key in ("hair", "feeling")
+        }
         slots |= {f"line{index}": _QUOTE.format(index), f"side{index}": sides[index]}
     training = wordings(DIALOGUE, slots, rng)
     heldout = [fill(template, slots, rng) for template in DIALOGUE_HELDOUT]
@@ -133,15 +142,10 @@ def dialogue_captions(
 
 
 def _words(look: Look) -> dict[str, tuple[str, ...] | str]:
-    extra = [""]
-    if look.glasses:
-        extra = ["wearing glasses", "with glasses on"]
-    elif look.beard:
-        extra = ["and a beard"]
     return {
         "person": _PERSON[look.person],
         "hair": hair_words(look),
-        "extra": tuple(extra),
+        "extra": ("wearing glasses", "and glasses") if look.glasses else "",
         "shirt": look.shirt,
         "manner": _MANNER[look.mood],
         "feeling": _FEELING[look.mood],
@@ -152,8 +156,9 @@ def _quoted(lines: Sequence[str], texts: Sequence[str]) -> tuple[str, ...]:
     """The captions with what is said in double quotes at its place, and blanks and commas of empty slots closed."""
     result = []
     for line in lines:
-        line = line.replace(" :", ":").replace(" ;", ";").replace(", ,", ",")
+        line = line.replace(" :", ":").replace(" ;", ";").replace(", ,", ",").replace(",,", ",")
         for index, text in enumerate(texts):
             line = line.replace(_QUOTE.format(index), f'"{text}"')
+        line = line[:-1] if line.endswith('".') else line
         result.append(line)
     return tuple(result)

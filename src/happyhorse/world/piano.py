@@ -26,7 +26,8 @@ CAPTIONS = (
     "the keys of a {color} piano go down by themselves and play {melody}, {speed}",
     "{speed}, a {color} piano plays {melody}, its keys light up {light}, {background} wall",
     "in front of a {background} wall a {color} piano plays {melody}",
-    "close-up of the keyboard of a {color} piano playing {melody} {speed}; every key lights up {light} when it sounds, the wall is {background}",
+    "close-up of the keyboard of a {color} piano playing {melody} {speed}; "
+    "every key lights up {light} when it sounds, the wall is {background}",
     "{background} wall, {color} piano, {light} lights: {melody}, {tempo} tempo",
     "piano keys light up {light} as they play {melody} {speed}",
 )
@@ -55,6 +56,7 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     spot = {step: (_key_place(midi) - middle) * wide + centre for step, midi in played.items()}
     black = {step: midi % 12 not in melody.MAJOR for step, midi in played.items()}
     lamp = np.asarray(PALETTE[light], np.float32)
+    samples = [note.sample for note in notes]
 
     def backdrop(canvas: Canvas) -> None:
         wall(canvas, background)
@@ -65,7 +67,7 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         canvas.rect(-edge, lid + 0.055, edge, lid + 0.085, darker(color, 0.45), to=lighter(color, 0.06))
         canvas.rect(-edge, top - 0.015, edge, top + 0.012, mix("red", "black", 0.25))
         canvas.rect(-edge, top + 0.01, edge, front + 0.03, (0.12, 0.12, 0.13))
-        for index, midi in enumerate(WHITE_KEYS):
+        for index in range(len(WHITE_KEYS)):
             if abs(x := (index - middle) * wide + centre) < edge:
                 paint_white(canvas, x, 0.0)
         for midi in range(WHITE_KEYS[0], WHITE_KEYS[-1]):
@@ -77,29 +79,53 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     def paint_white(canvas: Canvas, x: float, press: float) -> None:
         ivory = mix((0.97, 0.96, 0.93), lamp, 0.85 * press)
         dip = 0.028 * min(2 * press, 1.0)
-        canvas.rect(x - 0.47 * wide, top + 0.012, x + 0.47 * wide, front + dip, darker(ivory, 0.06), radius=0.008, to=ivory)
-        canvas.rect(x - 0.47 * wide, front - 0.028 + dip, x + 0.47 * wide, front + dip, darker(ivory, 0.18), radius=0.008)
+        canvas.rect(
+            x - 0.47 * wide,
+            top + 0.012,
+            x + 0.47 * wide,
+            front + dip,
+            darker(ivory, 0.06),
+            radius=0.008,
+            to=ivory,
+        )
+        canvas.rect(
+            x - 0.47 * wide,
+            front - 0.028 + dip,
+            x + 0.47 * wide,
+            front + dip,
+            darker(ivory, 0.18),
+            radius=0.008,
+        )
 
     def paint_black(canvas: Canvas, x: float, press: float) -> None:
         ebony = mix((0.09, 0.09, 0.11), lamp, 0.85 * press)
         dip = 0.022 * min(2 * press, 1.0)
-        canvas.rect(x - 0.28 * wide, top + 0.012, x + 0.30 * wide, split + 0.012 + dip, (0, 0, 0), 0.35, 0.008)
+        canvas.rect(
+            x - 0.28 * wide, top + 0.012, x + 0.30 * wide, split + 0.012 + dip, (0, 0, 0), 0.35, 0.008
+        )
         canvas.rect(x - 0.28 * wide, top + 0.012, x + 0.28 * wide, split + dip, ebony, radius=0.008)
-        canvas.rect(x - 0.18 * wide, top + 0.03, x + 0.18 * wide, split - 0.04 + dip, lighter(ebony, 0.18), radius=0.006)
+        canvas.rect(
+            x - 0.18 * wide,
+            top + 0.03,
+            x + 0.18 * wide,
+            split - 0.04 + dip,
+            lighter(ebony, 0.18),
+            radius=0.006,
+        )
 
     def pressed(times: np.ndarray, step: int) -> np.ndarray:
-        """[F] how far a key is down, 0..1: fully at the onset, up again in the last 60 ms of its note."""
-        level = np.zeros(len(times))
-        for note in notes:
-            if note.step == step:
-                age = np.asarray(times) - note.sample / RATE
-                held = min(0.85 * note.seconds, 0.9)
-                level = np.maximum(level, np.where(age >= 0, np.clip((held - age) / 0.06, 0.0, 1.0), 0.0))
-        return level
+        """[F] how far a key is down, 0..1."""
+        mine = [note for note in notes if note.step == step]
+        return np.array(
+            [max((_press(t - n.sample / RATE, n.seconds) for n in mine), default=0.0) for t in times]
+        )
 
     def paint(canvas: Canvas, time: float) -> None:
-        levels = {step: float(pressed(np.array([time]), step)[0]) for step in spot}
-        down = {step: press for step, press in levels.items() if press > 0.01}
+        begun = bisect_right(samples, time * RATE)
+        down: dict[int, float] = {}
+        for note in notes[max(begun - 4, 0) : begun]:
+            if (press := _press(time - note.sample / RATE, note.seconds)) > 0.01:
+                down[note.step] = press
         for step, press in down.items():
             if not black[step]:
                 paint_white(canvas, spot[step], press)
@@ -110,9 +136,10 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
             if black[step]:
                 paint_black(canvas, spot[step], press)
             canvas.ellipse(spot[step], split + 0.06, 0.17, 0.26, lamp, alpha=0.25 * press, soft=0.25)
-            canvas.ellipse(spot[step], top - 0.03, 0.13, 0.15, lighter(lamp, 0.25), alpha=0.7 * press, soft=0.17)
-        last = bisect_right([note.sample for note in notes], time * RATE) - 1
-        for note in notes[max(last - 3, 0) : last + 1]:
+            canvas.ellipse(
+                spot[step], top - 0.03, 0.13, 0.15, lighter(lamp, 0.25), alpha=0.7 * press, soft=0.17
+            )
+        for note in notes[max(begun - 4, 0) : begun]:
             paint_note(canvas, spot[note.step], time - note.sample / RATE)
 
     def paint_note(canvas: Canvas, x: float, age: float) -> None:
@@ -124,40 +151,71 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         ink = lighter(lamp, 0.35) if color != "white" else lamp
         canvas.ellipse(x + sway, y, 0.046, 0.034, ink, angle=-0.35, alpha=fade)
         canvas.capsule(x + sway + 0.040, y - 0.01, x + sway + 0.040, y - 0.14, 0.009, ink, alpha=fade)
-        canvas.capsule(x + sway + 0.040, y - 0.14, x + sway + 0.082, y - 0.085, 0.013, ink, r1=0.006, alpha=fade)
+        canvas.capsule(
+            x + sway + 0.040, y - 0.14, x + sway + 0.082, y - 0.085, 0.013, ink, r1=0.006, alpha=fade
+        )
 
     def listen(rate: int) -> np.ndarray:
         draws = np.random.default_rng([seed, 1])
         out = np.zeros(sound.length(seconds, rate), np.float32)
         for note in notes:
             base = melody.pitch(played[note.step])
-            sound.place(out, sound.onset(note.sample, rate), _string(rate, base, min(note.seconds + 0.05, 1.2), draws))
+            sound.place(
+                out, sound.onset(note.sample, rate), _string(rate, base, min(note.seconds + 0.05, 1.2), draws)
+            )
         return sound.level(out, rate)
 
     slots = {
-        "melody": melody.PHRASES[name], "tempo": tempo, "speed": melody.TEMPO_WORDS[tempo],
-        "background": background, "color": color, "light": light,
-    }  # fmt: skip
+        "melody": melody.PHRASES[name],
+        "tempo": tempo,
+        "speed": melody.TEMPO_WORDS[tempo],
+        "background": background,
+        "color": color,
+        "light": light,
+    }
     words = np.random.default_rng([seed, 2])
     return Scene(
-        family="piano", seed=seed, seconds=seconds,
-        attributes={"melody": name, "tempo": tempo, "background": background, "color": color, "light": light, "key": key, "notes": len(notes)},
+        family="piano",
+        seed=seed,
+        seconds=seconds,
+        attributes={
+            "melody": name,
+            "tempo": tempo,
+            "background": background,
+            "color": color,
+            "light": light,
+            "key": key,
+            "notes": len(notes),
+        },
         events=tuple(
-            Event("note", n.sample, spot[n.step], (split if black[n.step] else front) - 0.09,
-                  {"note": melody.spell(played[n.step]), "midi": played[n.step], "color": light})
+            Event(
+                "note",
+                n.sample,
+                spot[n.step],
+                (split if black[n.step] else front) - 0.09,
+                {"note": melody.spell(played[n.step]), "midi": played[n.step], "color": light},
+            )
             for n in notes
         ),
-        captions=wordings(CAPTIONS, slots, words), heldout=wordings(HELDOUT, slots, words),
-        backdrop=backdrop, paint=paint, sound=listen,
+        captions=wordings(CAPTIONS, slots, words),
+        heldout=wordings(HELDOUT, slots, words),
+        backdrop=backdrop,
+        paint=paint,
+        sound=listen,
         track=lambda times: {"keys": np.stack([pressed(times, step) for step in range(8)], axis=1)},
-    )  # fmt: skip
+    )
 
 
 def _key_place(midi: int) -> float:
-    """Where a key lies, in widths of white keys from the lowest of WHITE_KEYS; a black one lies between its neighbours."""
+    """Where a key lies, in widths of white keys from the first of WHITE_KEYS; a black one lies between two."""
     if midi % 12 in melody.MAJOR:
         return float(WHITE_KEYS.index(midi))
     return WHITE_KEYS.index(midi - 1) + 0.5
+
+
+def _press(age: float, seconds: float) -> float:
+    """How far a key is down `age` s after the onset of a note of `seconds`: 1 at once, and 0 again within 0.9 s."""
+    return min(max((min(0.85 * seconds, 0.9) - age) / 0.06, 0.0), 1.0) if age >= 0 else 0.0
 
 
 def _string(rate: int, base: float, seconds: float, rng: np.random.Generator) -> np.ndarray:
@@ -167,7 +225,9 @@ def _string(rate: int, base: float, seconds: float, rng: np.random.Generator) ->
     freqs = k * base * np.sqrt(1 + 4e-4 * k**2)
     amps = k**-1.1 * np.abs(np.sin(np.pi * k / 8.0)) * rng.uniform(0.85, 1.15, len(k))
     t60 = 2.6 * (262 / base) ** 0.5 / (1 + 0.18 * k)
-    out = sound.modes(rate, seconds + 0.08, [*freqs, *freqs * 1.0004], [*t60 * 0.35, *t60], [*amps * 0.6, *amps * 0.4])
+    out = sound.modes(
+        rate, seconds + 0.08, [*freqs, *freqs * 1.0004], [*t60 * 0.35, *t60], [*amps * 0.6, *amps * 0.4]
+    )
     out *= sound.envelope(rate, seconds + 0.08, 0.0, 0.08)
     thump = sound.noise(rate, 0.03, rng, 200, 2500) * sound.decay(rate, 0.03, 0.025)
     sound.place(out, 0, thump, 0.10)

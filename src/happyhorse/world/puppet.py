@@ -10,7 +10,8 @@ import numpy as np
 from happyhorse.world import visemes
 from happyhorse.world.draw import Camera, Canvas
 from happyhorse.world.lips import outlines, paint_mouth
-from happyhorse.world.portrait import Place, paint_bust, paint_lids
+from happyhorse.world.pen import Place
+from happyhorse.world.portrait import paint_bust, paint_lids
 from happyhorse.world.speaker import Speaker
 
 _STEPS = 1000  # mouth shapes a second that are prepared
@@ -21,7 +22,7 @@ _REACH = 0.03  # the farthest a head moves, in picture units
 class Puppet:
     """Paints one speaker at any time, over any picture.
 
-    The head is painted once for each fraction of a pixel it comes to stand at (thirds in small pictures) and laid
+    The head is painted once for each fraction of a pixel it comes to stand at (halves in small pictures) and laid
     over the picture; only lids and mouth are painted anew for every frame.
     """
 
@@ -39,7 +40,7 @@ class Puppet:
     def paint(self, canvas: Canvas, time: float) -> None:
         """Paints the speaker at `time` seconds."""
         speaker, look = self.speaker, self.speaker.look
-        fine = 3 if canvas.height < _FINE_HEIGHT else 1
+        fine = 2 if canvas.height < _FINE_HEIGHT else 1
         column, row = (round(float(move) * canvas.unit * fine) for move in speaker.moved(np.array(time)))
         self._lay_head(canvas, column, row, fine)
         place = self._place(canvas, column, row, fine)

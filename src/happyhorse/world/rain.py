@@ -22,7 +22,10 @@ COURSES = {
     "stopping": (", getting lighter", ", growing weaker and weaker", ", the shower is about to stop"),
 }
 FORCES = {"light": ("light", "soft", "gentle"), "heavy": ("heavy", "pouring", "strong")}
-WHEN = {"day": ("by day", "in the daytime", "during the day"), "night": ("at night", "by night", "in the dark of night")}
+WHEN = {
+    "day": ("by day", "in the daytime", "during the day"),
+    "night": ("at night", "by night", "in the dark of night"),
+}
 
 CAPTIONS = (
     "{force} rain",
@@ -69,14 +72,18 @@ def rainfall(rng: np.random.Generator, force: str, seconds: float, ground: float
     place = rng.uniform([-0.95, ground, 0.6], [0.95, 0.99, 1.3], (splashes, 3))
     return Rain(
         start=np.stack([rng.uniform(-1.1, 1.1, count), rng.uniform(0, 1.3, count)], axis=1),
-        speed=1.5 + 1.1 * near, length=(0.06 + 0.10 * near) * (0.8 if force == "light" else 1.0), near=near,
-        slant=float(rng.uniform(-0.22, 0.22)), rank=rng.permutation(count) / count,
-        splashes=np.concatenate([moments[:, None], place], axis=1), splash_rank=rng.random(splashes),
-    )  # fmt: skip
+        speed=1.5 + 1.1 * near,
+        length=(0.06 + 0.10 * near) * (0.8 if force == "light" else 1.0),
+        near=near,
+        slant=float(rng.uniform(-0.22, 0.22)),
+        rank=rng.permutation(count) / count,
+        splashes=np.concatenate([moments[:, None], place], axis=1),
+        splash_rank=rng.random(splashes),
+    )
 
 
 def paint_rain(canvas: Canvas, rain: Rain, time: float, intensity: float, color: Color) -> None:
-    """The strokes in the air and the splashes on the ground at a time, as many as the intensity in 0..1 lets through."""
+    """The strokes and splashes at a time in seconds, as many as the intensity in 0..1 lets through."""
     shown = rain.rank < intensity
     y = (rain.start[:, 1] + rain.speed * time) % 1.3 - 0.15
     x = (rain.start[:, 0] + rain.slant * y + 1.1) % 2.2 - 1.1
@@ -92,15 +99,24 @@ def paint_rain(canvas: Canvas, rain: Rain, time: float, intensity: float, color:
         age, (_, x, y, size) = age[fresh], rain.splashes[fresh].T
         reach = (0.012 + 0.16 * age) * size
         jump = y - 0.02 * size * np.sin(np.pi * age / 0.16)
-        dashes = np.concatenate([np.stack([x - reach, jump, x - 0.5 * reach, y], axis=1),
-                                 np.stack([x + reach, jump, x + 0.5 * reach, y], axis=1)])  # fmt: skip
+        dashes = np.concatenate(
+            [
+                np.stack([x - reach, jump, x - 0.5 * reach, y], axis=1),
+                np.stack([x + reach, jump, x + 0.5 * reach, y], axis=1),
+            ]
+        )
         canvas.lines(dashes, 0.006, color, np.tile(0.9 * (1 - age / 0.16), 2))
 
 
 def rain_noise(
-    rate: int, seconds: float, force: str, rain: Rain, intensity: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
+    rate: int,
+    seconds: float,
+    force: str,
+    rain: Rain,
+    intensity: Callable[[np.ndarray], np.ndarray],
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """[n] the hiss of the rain, RMS about 1 at intensity 1, and a patter for every splash that is seen."""
+    """[n] at `rate` Hz: the hiss of the rain, about RMS 1 at intensity 1, and a patter for every splash seen."""
     n = sound.length(seconds, rate)
     grid = np.linspace(0, seconds, 64)
     swell = np.interp(np.arange(n) / rate, grid, intensity(grid)).astype(np.float32)
@@ -108,9 +124,16 @@ def rain_noise(
     hiss = sound.noise(rate, seconds, rng, 900 if light else 350, 7500, 0.3 if light else 0.45)
     out = hiss * swell * np.float32(0.45 if light else 0.95)
     shown = rain.splash_rank < np.interp(rain.splashes[:, 0], grid, intensity(grid))
-    kit = [sound.strike(rate, str(m), 0.1 + 0.25 * rng.random(), 1.0, rng, 0.6)[: rate // 12] for m in ("water", "wood") * 4]
-    for (moment, _, _, size), tune in zip(rain.splashes[shown], rng.integers(0, 8, int(shown.sum())), strict=True):
-        sound.place(out, sound.length(float(moment), rate), kit[int(tune)], float(size) * (2.2 if light else 1.5))
+    kit = [
+        sound.strike(rate, str(m), 0.1 + 0.25 * rng.random(), 1.0, rng, 0.6)[: rate // 12]
+        for m in ("water", "wood") * 4
+    ]
+    for (moment, _, _, size), tune in zip(
+        rain.splashes[shown], rng.integers(0, 8, int(shown.sum())), strict=True
+    ):
+        sound.place(
+            out, sound.length(float(moment), rate), kit[int(tune)], float(size) * (2.2 if light else 1.5)
+        )
     return out
 
 
@@ -137,15 +160,23 @@ def make_rain(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
 
     def backdrop(canvas: Canvas) -> None:
         draws = np.random.default_rng([seed, 3])
-        top, low = ("night", mix("night", "overcast", 0.28)) if night else (darker("overcast", 0.30), "overcast")
+        top, low = (
+            ("night", mix("night", "overcast", 0.28)) if night else (darker("overcast", 0.30), "overcast")
+        )
         canvas.gradient(top, low)
-        for place in draws.uniform([-0.95, 0.02, 0.4], [0.95, 0.16, 0.7], (4, 3)):
-            cloud(canvas, *place, mix("overcast", "night", 0.72 if night else 0.30), 0.85)
+        for cx, cy, wide in draws.uniform([-0.95, 0.02, 0.4], [0.95, 0.16, 0.7], (4, 3)):
+            cloud(canvas, cx, cy, wide, mix("overcast", "night", 0.72 if night else 0.30), 0.85)
         grass = darker(mix("grass", "overcast", 0.2), 0.62 if night else 0.12)
         canvas.polygon(hill(draws, ground - 0.12, 0.07), lighter(mix(grass, low, 0.45), 0.02))
         for place in draws.uniform([-0.85, 0.0, 0.2], [0.85, 0.02, 0.34], (5, 3)):
             if abs(place[0] - x) > 0.62 * size + 0.08:
-                pine(canvas, place[0], ground + 0.02 + place[1], place[2], darker("pine", 0.5 if night else 0.05))
+                pine(
+                    canvas,
+                    place[0],
+                    ground + 0.02 + place[1],
+                    place[2],
+                    darker("pine", 0.5 if night else 0.05),
+                )
         canvas.polygon(hill(draws, ground, 0.012), grass, to=darker(grass, 0.25))
         house(canvas, x, base, size, color, roof, night, dim)
         canvas.ellipse(x, base + 0.055, 0.10 * size, 0.035, darker("sand", dim + 0.2))
@@ -157,16 +188,27 @@ def make_rain(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return sound.level(wet, rate, -22.0 if force == "light" else -18.5)
 
     slots = {
-        "force": FORCES[force], "time": time_of_day, "when": WHEN[time_of_day], "color": color, "roof": roof, "course": COURSES[course],
-    }  # fmt: skip
+        "force": FORCES[force],
+        "time": time_of_day,
+        "when": WHEN[time_of_day],
+        "color": color,
+        "roof": roof,
+        "course": COURSES[course],
+    }
     words = np.random.default_rng([seed, 2])
     streak = mix("haze", "night", 0.35) if night else lighter("haze", 0.3)
     return Scene(
-        family="rain", seed=seed, seconds=seconds,
+        family="rain",
+        seed=seed,
+        seconds=seconds,
         attributes={"force": force, "time": time_of_day, "color": color, "roof": roof, "course": course},
         events=(),
-        captions=wordings(CAPTIONS, slots, words), heldout=wordings(HELDOUT, slots, words),
+        captions=wordings(CAPTIONS, slots, words),
+        heldout=wordings(HELDOUT, slots, words),
         backdrop=backdrop,
-        paint=lambda canvas, time: paint_rain(canvas, rain, time, float(intensity(np.array([time]))[0]), streak),
-        sound=listen, track=lambda times: {"intensity": intensity(np.asarray(times))},
-    )  # fmt: skip
+        paint=lambda canvas, time: paint_rain(
+            canvas, rain, time, float(intensity(np.array([time]))[0]), streak
+        ),
+        sound=listen,
+        track=lambda times: {"intensity": intensity(np.asarray(times))},
+    )

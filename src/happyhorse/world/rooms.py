@@ -185,4 +185,3 @@ PAINTERS: Mapping[str, Callable[[Canvas, float, np.random.Generator], None]] = {
     "grass": _blades,
     "sand": _sand,
 }
-

@@ -126,13 +126,13 @@ def available() -> tuple[str, ...]:
     )
 
 
-def sample(seed: int, seconds: float = 3.0, families: Sequence[str] | None = None) -> Scene:
+def sample(seed: int, seconds: float = 3.0, families: str | Sequence[str] | None = None) -> Scene:
     """The scene of a seed: the same arguments give the same scene, sound and pixels.
 
-    families: names to choose among, by their weights; None means all that are `available()`. With a single
-    name the scene is the one that any other choice of this family gives for the seed. Raises ValueError for
-    an unknown family, an empty choice, a negative seed, or a length that is not positive; ImportError where
-    the family's requirement is not installed.
+    families: a name, or names to choose among by their weights; None means all that are `available()`. With
+    a single name the scene is the one that any other choice of this family gives for the seed. Raises
+    ValueError for an unknown family, an empty choice, a negative seed, or a length that is not positive;
+    ImportError where the family's requirement is not installed.
     """
     if seed < 0:
         raise ValueError(f"a seed must not be negative, got {seed}; give 0 or more")

@@ -3,7 +3,7 @@
 Everything is a pure function of a sample rate in Hz and returns float32 at that rate; times are seconds, levels are
 linear unless a name says dB. Ground truth onsets are counted at 16 kHz (`scene.RATE`); `onset` converts them.
 
-Struck bodies are sums of exponentially damped sines (modal synthesis: Adrien, "The missing link: modal synthesis", 1991),
+Struck bodies are sums of exponentially damped sines (Adrien, "The missing link: modal synthesis", 1991),
 with mode ratios of the free bar (1 : 2.756 : 5.404 : 8.933), the circular membrane (zeros of Bessel functions,
 1 : 1.594 : 2.136 : ...) and of shells; drops are bubbles whose pitch rises (van den Doel, "Physically based models for
 liquid sounds", 2005).
@@ -22,6 +22,8 @@ LEVEL_DB = -20.0
 CEILING = 0.94
 BAR = (1.0, 2.756, 5.404, 8.933)
 MEMBRANE = (1.0, 1.594, 2.136, 2.296, 2.653, 2.918, 3.156)
+
+Values = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,7 @@ def envelope(rate: int, seconds: float, attack: float, release: float) -> np.nda
     return shape
 
 
-def modes(
-    rate: int, seconds: float, freqs: Sequence[float], t60s: Sequence[float], amps: Sequence[float]
-) -> np.ndarray:
+def modes(rate: int, seconds: float, freqs: Values, t60s: Values, amps: Values) -> np.ndarray:
     """[n] sum of amps * exp(-6.9 t / t60) * sin(2 pi f t); modes above 0.47 of the rate are left out.
 
     exp(s (aB + b)) = exp(s a B) exp(s b), so the sum over modes is one small matrix product instead of n sines a mode.
@@ -102,8 +102,8 @@ def modes(
     block = max(1, int(np.sqrt(n)))
     coarse = np.exp(np.outer(np.arange(-(-n // block)) * block, pole)) * amp
     fine = np.exp(np.outer(pole, np.arange(block)))
-    left = np.concatenate([coarse.real, coarse.imag], axis=1).astype(np.float32)
-    right = np.concatenate([fine.imag, fine.real], axis=0).astype(np.float32)
+    left = np.concatenate([np.real(coarse), np.imag(coarse)], axis=1).astype(np.float32)
+    right = np.concatenate([np.imag(fine), np.real(fine)], axis=0).astype(np.float32)
     return (left @ right).ravel()[:n]
 
 
@@ -124,17 +124,24 @@ def _band(n: int, rate: int, low: float, high: float, tilt: float) -> np.ndarray
 
 
 def noise(
-    rate: int, seconds: float, rng: np.random.Generator, low: float = 50.0, high: float = 8000.0, tilt: float = 0.0
+    rate: int,
+    seconds: float,
+    rng: np.random.Generator,
+    low: float = 50.0,
+    high: float = 8000.0,
+    tilt: float = 0.0,
 ) -> np.ndarray:
     """[n] Gaussian noise of RMS about 1 between `low` and `high` Hz (18 dB an octave outside) with slope freq ** -tilt.
 
-    tilt 0 is white, 0.5 pink, 1 brown. The noise is periodic over a little more than its length, so its ends are no louder.
+    tilt 0 is white, 0.5 pink, 1 brown. It is periodic over a little more than its length: no end is louder.
     """
     n = length(seconds, rate)
     if n == 0:
         return np.zeros(0, np.float32)
     size = _smooth_size(n)
-    spectrum = rng.standard_normal((size // 2 + 1, 2), np.float32) * _band(size, rate, low, high, tilt)[:, None]
+    spectrum = (
+        rng.standard_normal((size // 2 + 1, 2), np.float32) * _band(size, rate, low, high, tilt)[:, None]
+    )
     return (np.fft.irfft(spectrum.view(np.complex64)[:, 0], size)[:n] * np.sqrt(size / 2)).astype(np.float32)
 
 
@@ -228,7 +235,7 @@ def limit(x: np.ndarray, ceiling: float = CEILING) -> np.ndarray:
 
 
 def active_rms(x: np.ndarray, rate: int) -> float:
-    """RMS of the sounding part: over frames of 20 ms that are within 25 dB of the loudest; 0 for silence."""
+    """RMS of the sounding part of x [n]: over frames of 20 ms that are within 25 dB of the loudest; 0 for silence."""
     frame = length(0.02, rate)
     whole = np.pad(x, (0, -len(x) % frame)).reshape(-1, frame)
     power = np.einsum("fn,fn->f", whole, whole) / frame

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from happyhorse.world.portrait import Look, Place
+from happyhorse.world.pen import Place
+from happyhorse.world.portrait import Look
 from happyhorse.world.scene import RATE, Phoneme
 from happyhorse.world.speech import Utterance
 

@@ -52,9 +52,14 @@ _SPELLING = {  # names that espeak does not write in IPA
         "fr": "a-=a e-=e ə-=ə y-=ɥ",
     }.items()
 }
-_HOMOPHONES = str.maketrans(  # espeak has no Mandarin iong and reads its pinyin as English; ün is the nearest final
-    dict.fromkeys("兄凶匈汹胸兇洶", "熏") | dict.fromkeys("熊雄", "旬") | dict.fromkeys("穷琼穹窮瓊", "群")
-    | dict.fromkeys("窘炯迥囧", "俊") | {"兒": "儿"}
+_HOMOPHONES = (
+    str.maketrans(  # espeak has no Mandarin iong and reads its pinyin as English; ün is the nearest final
+        dict.fromkeys("兄凶匈汹胸兇洶", "熏")
+        | dict.fromkeys("熊雄", "旬")
+        | dict.fromkeys("穷琼穹窮瓊", "群")
+        | dict.fromkeys("窘炯迥囧", "俊")
+        | {"兒": "儿"}
+    )
 )
 _KOREAN = re.compile("[ˈˌ]?(?:tɕ|tʃ|dʑ|ph|kh|.)-?")  # espeak leaves out separators at Korean word boundaries
 _STOPS, _NASALS = set("ptkbdɡcɟʈɖq"), set("mnŋɲɳɴ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from happyhorse.world import sound
@@ -24,8 +26,9 @@ CAPTIONS = (
     "a {metal} faucet drips {speed}, each drop splashes into a {color} {vessel} full of water",
     "in front of {wall} tiles a tap drips {speed} into a {color} {vessel}",
     "{wall} wall, {metal} tap, {color} {vessel}, dripping water",
-    "a drop grows on a {metal} tap, falls and splashes in a {color} {vessel}, again and again, {speed}; the tiles are {wall}",
-    "drip, drip, a leaking tap, {tempo}, {color} {vessel}",
+    "a drop grows on a {metal} tap, falls and splashes in a {color} {vessel}, again and again, {speed}; "
+    "the tiles are {wall}",
+    "drip, drip, a leaking tap, a {color} {vessel}, {tempo} drops",
 )
 HELDOUT = (
     "a leaky {metal} spigot lets drops fall {speed} into a {color} {vessel} by a {wall} tiled wall",
@@ -34,16 +37,24 @@ HELDOUT = (
 
 
 def make_tap(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
-    """A tap over a vessel; every drop splashes with a plop, rings and droplets; buckets ring, sinks and bowls are duller."""
+    """A tap over a vessel; every drop splashes with a plop, ripples and droplets, and in a bucket it rings."""
     tempo = str(rng.choice(list(TEMPI)))
     gap = float(rng.uniform(*TEMPI[tempo]))
     onsets = _splashes(rng, gap, seconds)
-    color, vessel, metal = str(rng.choice(list(COLORS))), str(rng.choice(VESSELS)), str(rng.choice(list(METALS)))
+    color, vessel, metal = (
+        str(rng.choice(list(COLORS))),
+        str(rng.choice(VESSELS)),
+        str(rng.choice(list(METALS))),
+    )
     paper = str(rng.choice(WALLS))
     side = int(rng.choice([-1, 1]))
     cx = float(rng.uniform(-0.08, 0.08))
     spout, water = float(rng.uniform(0.30, 0.36)), float(rng.uniform(0.70, 0.76))
-    wide = float({"sink": rng.uniform(0.38, 0.44), "bucket": rng.uniform(0.25, 0.29), "bowl": rng.uniform(0.31, 0.36)}[vessel])
+    wide = float(
+        {"sink": rng.uniform(0.38, 0.44), "bucket": rng.uniform(0.25, 0.29), "bowl": rng.uniform(0.31, 0.36)}[
+            vessel
+        ]
+    )
     flat = 0.24 * wide
     size = float(rng.uniform(0.034, 0.044))
     fall = float(rng.uniform(0.24, 0.30))
@@ -62,40 +73,82 @@ def make_tap(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         canvas.ellipse(cx + 0.02, 0.985, 1.1 * wide, 0.06, "black", alpha=0.22, soft=0.08)
         low, foot = 0.97, {"sink": 0.75, "bucket": 0.74, "bowl": 0.45}[vessel]
         if vessel == "bucket":
-            canvas.polygon([[cx - wide, water - 0.03], [cx + wide, water - 0.03], [cx + foot * wide, low], [cx - foot * wide, low]],
-                           lighter(color, 0.06), to=darker(color, 0.25))  # fmt: skip
-            canvas.polygon([[cx - 0.75 * wide, water], [cx - 0.5 * wide, water], [cx - 0.40 * wide, low], [cx - 0.56 * wide, low]],
-                           lighter(color, 0.35), alpha=0.5)  # fmt: skip
+            canvas.polygon(
+                [
+                    [cx - wide, water - 0.03],
+                    [cx + wide, water - 0.03],
+                    [cx + foot * wide, low],
+                    [cx - foot * wide, low],
+                ],
+                lighter(color, 0.06),
+                to=darker(color, 0.25),
+            )
+            canvas.polygon(
+                [
+                    [cx - 0.75 * wide, water],
+                    [cx - 0.5 * wide, water],
+                    [cx - 0.40 * wide, low],
+                    [cx - 0.56 * wide, low],
+                ],
+                lighter(color, 0.35),
+                alpha=0.5,
+            )
         else:
             angle = np.linspace(0.0, np.pi, 25)
             bulge = 0.55 if vessel == "sink" else 0.85
             x = cx + wide * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** bulge
             y = water - 0.03 + (low - water + 0.03) * np.sin(angle) ** bulge
             canvas.polygon(np.stack([x, y], axis=1), lighter(color, 0.08), to=darker(color, 0.28))
-        canvas.ellipse(cx, water - 0.03, wide * 1.04, flat * 1.10, lighter(color, 0.28), to=lighter(color, 0.05))
-        canvas.ellipse(cx, water - 0.026, wide * 0.95, flat * 0.97, darker(color, 0.40), to=darker(color, 0.2))
+        canvas.ellipse(
+            cx, water - 0.03, wide * 1.04, flat * 1.10, lighter(color, 0.28), to=lighter(color, 0.05)
+        )
+        canvas.ellipse(
+            cx, water - 0.026, wide * 0.95, flat * 0.97, darker(color, 0.40), to=darker(color, 0.2)
+        )
         _water(canvas, cx, water, wide, flat)
         wall_x = cx + side * 0.36
         canvas.ellipse(wall_x + 0.012, 0.202, 0.085, 0.085, "black", alpha=0.18)
         canvas.ellipse(wall_x, 0.19, 0.08, 0.08, lighter(pipe, 0.18), to=darker(pipe, 0.30))
-        bend = np.array([[wall_x, 0.19], [cx + side * 0.10, 0.19], [cx + side * 0.03, 0.21], [cx, 0.25], [cx, spout - 0.03]])
-        for radius, tone, shift in ((0.052, darker(pipe, 0.28), 0.0), (0.040, pipe, -0.004), (0.014, lighter(pipe, 0.6), -0.018)):
-            for (x0, y0), (x1, y1) in zip(bend[:-1], bend[1:], strict=True):
+        bend = np.array(
+            [
+                [wall_x, 0.19],
+                [cx + side * 0.10, 0.19],
+                [cx + side * 0.03, 0.21],
+                [cx, 0.25],
+                [cx, spout - 0.03],
+            ]
+        )
+        for radius, tone, shift in (
+            (0.052, darker(pipe, 0.28), 0.0),
+            (0.040, pipe, -0.004),
+            (0.014, lighter(pipe, 0.6), -0.018),
+        ):
+            for (x0, y0), (x1, y1) in itertools.pairwise(bend):
                 canvas.capsule(x0 + shift * 0.7, y0 + shift, x1 + shift * 0.7, y1 + shift, radius, tone)
-        canvas.rect(cx - 0.062, spout - 0.05, cx + 0.062, spout, lighter(pipe, 0.1), radius=0.012, to=darker(pipe, 0.35))
+        canvas.rect(
+            cx - 0.062,
+            spout - 0.05,
+            cx + 0.062,
+            spout,
+            lighter(pipe, 0.1),
+            radius=0.012,
+            to=darker(pipe, 0.35),
+        )
         knob = cx + side * 0.17
         canvas.rect(knob - 0.022, 0.09, knob + 0.022, 0.16, pipe, to=darker(pipe, 0.2))
         canvas.capsule(knob - 0.10, 0.085, knob + 0.10, 0.085, 0.030, darker(pipe, 0.15))
         canvas.capsule(knob - 0.09, 0.078, knob + 0.09, 0.078, 0.016, lighter(pipe, 0.35))
 
     def drops(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[F] y of the middle of the coming drop and [F] its radius: it grows at the spout, lets go and falls freely."""
+        """[F] y of the coming drop and [F] its radius: it grows at the spout, lets go and falls freely."""
         times = np.asarray(times, np.float64)
         ahead = np.concatenate([onsets, [onsets[-1] + 1.6 * gap]])
         index = np.minimum(np.searchsorted(onsets, times, side="right"), len(onsets))
         until = ahead[index] - times
         previous = np.where(index > 0, ahead[index - 1], ahead[0] - gap)
-        grown = np.clip((times - previous + 0.1 * gap) / np.maximum(ahead[index] - previous - fall, 0.05), 0.05, 1.0)
+        grown = np.clip(
+            (times - previous + 0.1 * gap) / np.maximum(ahead[index] - previous - fall, 0.05), 0.05, 1.0
+        )
         along = np.clip(1.0 - until / fall, 0.0, 1.0)
         radius = size * np.sqrt(grown)
         hanging = spout + 0.6 * radius
@@ -125,7 +178,14 @@ def make_tap(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         y, radius = (float(part[0]) for part in drops(np.array([time])))
         top = spout - 0.01 if y < spout + 1.2 * radius else y - 2.1 * radius
         tone = lighter("water", 0.25)
-        canvas.polygon([[cx - 0.85 * radius, y - 0.35 * radius], [cx, top - 0.02], [cx + 0.85 * radius, y - 0.35 * radius]], tone)
+        canvas.polygon(
+            [
+                [cx - 0.85 * radius, y - 0.35 * radius],
+                [cx, top - 0.02],
+                [cx + 0.85 * radius, y - 0.35 * radius],
+            ],
+            tone,
+        )
         canvas.sphere(cx, y, radius, radius, tone)
 
     def listen(rate: int) -> np.ndarray:
@@ -141,16 +201,34 @@ def make_tap(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return sound.level(out, rate)
 
     slots = {
-        "color": color, "vessel": vessel, "metal": metal, "wall": paper, "tempo": tempo, "speed": PACE[tempo],
-    }  # fmt: skip
+        "color": color,
+        "vessel": vessel,
+        "metal": metal,
+        "wall": paper,
+        "tempo": tempo,
+        "speed": PACE[tempo],
+    }
     words = np.random.default_rng([seed, 2])
     return Scene(
-        family="tap", seed=seed, seconds=seconds,
-        attributes={"color": color, "vessel": vessel, "metal": metal, "wall": paper, "tempo": tempo, "drops": len(onsets)},
+        family="tap",
+        seed=seed,
+        seconds=seconds,
+        attributes={
+            "color": color,
+            "vessel": vessel,
+            "metal": metal,
+            "wall": paper,
+            "tempo": tempo,
+            "drops": len(onsets),
+        },
         events=tuple(Event("splash", round(float(t) * RATE), cx, water) for t in onsets),
-        captions=wordings(CAPTIONS, slots, words), heldout=wordings(HELDOUT, slots, words),
-        backdrop=backdrop, paint=paint, sound=listen, track=lambda times: {"drop": drops(times)[0]},
-    )  # fmt: skip
+        captions=wordings(CAPTIONS, slots, words),
+        heldout=wordings(HELDOUT, slots, words),
+        backdrop=backdrop,
+        paint=paint,
+        sound=listen,
+        track=lambda times: {"drop": drops(times)[0]},
+    )
 
 
 def _water(canvas: Canvas, x: float, y: float, wide: float, flat: float) -> None:

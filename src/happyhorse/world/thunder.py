@@ -18,8 +18,16 @@ PLACE_WORDS = {
     "forest": ("over a forest", "over dark pine trees", "over the trees"),
     "sea": ("over the sea", "over dark water", "out at sea"),
 }
-RAIN_WORDS = {"none": ("no rain", "without rain"), "light": ("light rain", "soft rain"), "heavy": ("heavy rain", "pouring rain")}
-SIDES = {"left": ("on the left", "to the left"), "middle": ("in the middle",), "right": ("on the right", "to the right")}
+RAIN_WORDS = {
+    "none": ("no rain", "not a drop of rain"),
+    "light": ("light rain", "soft rain"),
+    "heavy": ("heavy rain", "pouring rain"),
+}
+SIDES = {
+    "left": ("on the left", "to the left"),
+    "middle": ("in the middle",),
+    "right": ("on the right", "to the right"),
+}
 NEAR = {"close": ("close", "near", "loud"), "distant": ("distant", "faraway", "rumbling")}
 TIMES = {1: ("once", "a single time"), 2: ("twice", "two times")}
 
@@ -42,13 +50,14 @@ HELDOUT = (
 
 
 def make_thunder(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
-    """One or two bolts of lightning, each lit for a quarter of a second, and thunder 0.1 to 0.6 s after each flash."""
+    """Bolts of lightning, one or two in 3 s, each lit for 0.25 s; thunder follows each flash by 0.1 to 0.6 s."""
     place, force = str(rng.choice(PLACES)), str(rng.choice(list(RAIN_WORDS), p=[0.3, 0.35, 0.35]))
     near = str(rng.choice(list(NEAR)))
     side = str(rng.choice(list(SIDES)))
     first = float(rng.uniform(0.15, 0.5) * min(seconds, 3.0))
-    flashes = [first, first + float(rng.uniform(1.1, 1.5))]
-    flashes = [t for t in flashes[: int(rng.integers(1, 3))] if t < seconds - 0.8 or t == first]
+    many = int(rng.integers(1, 3)) if seconds < 4.0 else max(1, round(seconds / float(rng.uniform(2.0, 4.0))))
+    flashes = first + np.cumsum([0.0, *rng.uniform(1.1, 1.5 if seconds < 4.0 else 3.0, many - 1)])
+    flashes = [float(t) for t in flashes if t < seconds - 0.8 or t == first]
     delays = [float(rng.uniform(0.10, 0.22) if near == "close" else rng.uniform(0.35, 0.60)) for _ in flashes]
     strikes = [round(t * RATE) for t in flashes]
     claps = [strike + round(delay * RATE) for strike, delay in zip(strikes, delays, strict=True)]
@@ -77,15 +86,27 @@ def make_thunder(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
             cloud(canvas, x, y, size, mix("overcast", "night", 0.80), 0.9)
         land: Color = darker(mix("grass", "night", 0.72), 0.1)
         if place == "sea":
-            canvas.rect(-1.2, ground, 1.2, 1.1, lighter(mix("water", "night", 0.6), 0.1), to=darker("night", 0.1))
+            canvas.rect(
+                -1.2, ground, 1.2, 1.1, lighter(mix("water", "night", 0.6), 0.1), to=darker("night", 0.1)
+            )
             for _ in range(26):
                 x, y = draws.uniform(-0.95, 0.95), ground + 0.01 + 0.25 * draws.random() ** 1.4
-                canvas.capsule(x, y, x + draws.uniform(0.04, 0.14), y, 0.004, mix("haze", "night", 0.5), alpha=0.5)
+                canvas.capsule(
+                    x, y, x + draws.uniform(0.04, 0.14), y, 0.004, mix("haze", "night", 0.5), alpha=0.5
+                )
             return
         canvas.polygon(hill(draws, ground - 0.04, 0.06), mix(land, haze, 0.45))
-        for x, y, size in draws.uniform([-0.95, -0.02, 0.25], [0.95, 0.05, 0.5], (13 if place == "forest" else 3, 3)):
+        for x, y, size in draws.uniform(
+            [-0.95, -0.02, 0.25], [0.95, 0.05, 0.5], (13 if place == "forest" else 3, 3)
+        ):
             if place == "forest" or abs(x - roof) > 0.42:
-                pine(canvas, x, ground + y, size * (0.8 if place == "forest" else 0.6), mix("pine", "night", 0.55))
+                pine(
+                    canvas,
+                    x,
+                    ground + y,
+                    size * (0.8 if place == "forest" else 0.6),
+                    mix("pine", "night", 0.55),
+                )
         canvas.polygon(hill(draws, ground + 0.04, 0.02), land, to=darker(land, 0.4))
         if place == "house":
             house(canvas, roof, ground + 0.11, 0.36, color, "black", True, 0.62)
@@ -110,26 +131,43 @@ def make_thunder(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         out = np.zeros(sound.length(seconds, rate), np.float32)
         for clap in claps:
             sound.place(out, sound.onset(clap, rate), _thunder(rate, near == "close", draws))
-        out = sound.level(out, rate, -16.0)
+        out = sound.level(out, rate, -18.0)
         if rain is not None:
             wet = rain_noise(rate, seconds, force, rain, lambda t: np.ones(len(t)), draws)
             out = sound.limit(out + sound.level(wet, rate, -31.0 if force == "light" else -27.0))
         return out
 
     slots = {
-        "place": PLACE_WORDS[place], "rain": RAIN_WORDS[force], "side": SIDES[side], "near": NEAR[near], "times": TIMES[len(flashes)],
-    }  # fmt: skip
+        "place": PLACE_WORDS[place],
+        "rain": RAIN_WORDS[force],
+        "side": SIDES[side],
+        "near": NEAR[near],
+        "times": TIMES.get(len(flashes), ("again and again", "several times")),
+    }
     words = np.random.default_rng([seed, 2])
-    events = [Event("flash", s, float(b[0][-1, 0]), float(b[0][-1, 1]), {"delay_ms": round((c - s) / 16)})
-              for s, c, b in zip(strikes, claps, bolts, strict=True)]  # fmt: skip
-    events += [Event("thunder", c, e.x, e.y, {"delay_ms": e.attrs["delay_ms"]}) for c, e in zip(claps, events, strict=True)]
+    events = [
+        Event("flash", s, float(b[0][-1, 0]), float(b[0][-1, 1]), {"delay_ms": round((c - s) / 16)})
+        for s, c, b in zip(strikes, claps, bolts, strict=True)
+    ]
+    events += [
+        Event("thunder", c, e.x, e.y, {"delay_ms": e.attrs["delay_ms"]})
+        for c, e in zip(claps, events, strict=True)
+    ]
     return Scene(
-        family="thunder", seed=seed, seconds=seconds,
+        family="thunder",
+        seed=seed,
+        seconds=seconds,
         attributes={"place": place, "rain": force, "side": side, "distance": near, "flashes": len(flashes)},
-        events=tuple(sorted(events, key=lambda event: event.sample)),
-        captions=wordings(CAPTIONS, slots, words), heldout=wordings(HELDOUT, slots, words),
-        backdrop=backdrop, paint=paint, sound=listen, track=lambda times: {"light": light(np.asarray(times))},
-    )  # fmt: skip
+        events=tuple(
+            sorted((e for e in events if e.sample < seconds * RATE), key=lambda event: event.sample)
+        ),
+        captions=wordings(CAPTIONS, slots, words),
+        heldout=wordings(HELDOUT, slots, words),
+        backdrop=backdrop,
+        paint=paint,
+        sound=listen,
+        track=lambda times: {"light": light(np.asarray(times))},
+    )
 
 
 def _bolt(rng: np.random.Generator, x: float, low: float) -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +176,9 @@ def _bolt(rng: np.random.Generator, x: float, low: float) -> tuple[np.ndarray, n
     trunk = np.stack([x + np.concatenate([[0], np.cumsum(rng.uniform(-0.075, 0.075, 8))]), y], axis=1)
     fork = int(rng.integers(2, 5))
     way = rng.choice([-1.0, 1.0])
-    steps = np.cumsum(np.stack([way * rng.uniform(0.03, 0.09, 4), rng.uniform(0.03, 0.08, 4)], axis=1), axis=0)
+    steps = np.cumsum(
+        np.stack([way * rng.uniform(0.03, 0.09, 4), rng.uniform(0.03, 0.08, 4)], axis=1), axis=0
+    )
     return trunk, np.concatenate([trunk[fork : fork + 1], trunk[fork] + steps])
 
 
@@ -155,5 +195,7 @@ def _thunder(rate: int, close: bool, rng: np.random.Generator) -> np.ndarray:
     if close:
         for delay in (0.0, *np.sort(rng.uniform(0.02, 0.22, 4))):
             crack = sound.noise(rate, 0.16, rng, 900, 7500, 0.2) * sound.decay(rate, 0.16, 0.14)
-            sound.place(out, sound.length(float(delay), rate), crack, 1.4 if delay == 0 else rng.uniform(0.4, 0.9))
+            sound.place(
+                out, sound.length(float(delay), rate), crack, 1.4 if delay == 0 else rng.uniform(0.4, 0.9)
+            )
     return out * sound.envelope(rate, seconds, 0.0, 0.3)

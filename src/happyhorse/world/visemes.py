@@ -25,6 +25,9 @@ TRACKS = ("aperture", "width", "rounding", "teeth", "tongue")
 
 _OPENING, _CLOSING = 0.05, 0.06  # seconds the lips take around a closure
 _WAKING, _RESTING = 0.09, 0.12  # seconds from rest to speech and back
+_LEAD = (
+    0.012  # seconds by which lips lead: with it, opening and loudness of our voices correlate best at no lag
+)
 _REST_GAP = 0.16  # a longer silence between sounds closes the mouth
 
 
@@ -82,7 +85,12 @@ _CONSONANTS = {
     "j": Viseme(0.28, 0.9, 0.0, 0.7, 0.2, 1.0),
     "wɥ": Viseme(0.13, 0.0, 1.0, 0.0, 0.0, 1.8),
 }
-_VISEMES = {letter: shape for table in (_VOWELS, _CONSONANTS) for letters, shape in table.items() for letter in letters}
+_VISEMES = {
+    letter: shape
+    for table in (_VOWELS, _CONSONANTS)
+    for letters, shape in table.items()
+    for letter in letters
+}
 _VOWEL_LETTERS = frozenset("".join(_VOWELS))
 _NEUTRAL = Viseme(0.36, 0.5, 0.0, 0.3, 0.2, 0.3)
 
@@ -97,7 +105,7 @@ class Closure:
 
 
 def closures(phonemes: Sequence[Phoneme], releases: Sequence[int]) -> tuple[Closure, ...]:
-    """The closures of the lips in a line, in order; neighbours that overlap (m before p) are one each."""
+    """The closures of the lips in a line, in order, one for each p, b and m."""
     found = []
     for phoneme, release in zip(phonemes, releases, strict=True):
         sound = split(phoneme.symbol)[1]
@@ -107,9 +115,10 @@ def closures(phonemes: Sequence[Phoneme], releases: Sequence[int]) -> tuple[Clos
 
 
 def targets(symbol: str) -> tuple[Viseme, ...]:
-    """The mouth shapes of a phoneme symbol in their order: one, or two for a diphthong or an affricate."""
+    """The mouth shapes of a phoneme symbol in their order: two for a diphthong, one for any other sound."""
     letters = [letter for letter in split(symbol)[1] if letter in _VISEMES]
-    if len(letters) > 1 and letters[0] not in _VOWEL_LETTERS:  # of an affricate (ts, tʃ) the second part is seen
+    if len(letters) > 1 and letters[0] not in _VOWEL_LETTERS:
+        # of an affricate (ts, tʃ) the second part is seen, of another pair (pʰ has one letter, pf two) the first
         letters = letters[1:] if letters[0] in "tdʈ" else letters[:1]
     shapes = [_VISEMES[letter] for letter in letters]
     return (shapes[0], shapes[-1]) if len(shapes) > 1 else (shapes[0] if shapes else _NEUTRAL,)
@@ -134,7 +143,7 @@ def mouth(phonemes: Sequence[Phoneme], releases: Sequence[int], times: np.ndarra
     rest[1] = 0.5
     if not shapes:
         return dict(zip(TRACKS, rest, strict=True))
-    distance = np.abs(times[:, None] - np.array(middles)) / (0.35 * np.array(spans) + 0.012)
+    distance = np.abs(times[:, None] + _LEAD - np.array(middles)) / (0.35 * np.array(spans) + 0.012)
     weight = np.array([shape.weight for shape in shapes]) * np.exp(-distance) + 1e-12
     values = np.array([[getattr(shape, name) for name in TRACKS] for shape in shapes])
     blended = (weight @ values / weight.sum(axis=1, keepdims=True)).T
@@ -142,7 +151,8 @@ def mouth(phonemes: Sequence[Phoneme], releases: Sequence[int], times: np.ndarra
     tracks = rest + (blended - rest) * spoken
     for closure in closures(phonemes, releases):
         tracks[0] *= np.maximum(
-            np.clip((closure.start / RATE - times) / _CLOSING, 0, 1), np.clip((times - closure.end / RATE) / _OPENING, 0, 1)
+            np.clip((closure.start / RATE - times) / _CLOSING, 0, 1),
+            np.clip((times - closure.end / RATE) / _OPENING, 0, 1),
         )
     return dict(zip(TRACKS, tracks, strict=True))
 
