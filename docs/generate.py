@@ -33,6 +33,7 @@ ORDER = [
         "values",
         "config",
         "errors",
+        "files",
         "checkpoint",
         "media",
         "world",

@@ -17,7 +17,9 @@ def test_round_trip_with_bfloat16_matrices(tmp_path):
     checkpoint.save(path, part(m=torch.full((2, 2), 1.0078125), v=torch.full((2,), 1.0001)), torch.bfloat16)
     back = checkpoint.load(path, "denoiser")
     assert back.config == {"a": 1} and back.facts == {"words": ["x"]}
-    assert float(back.weights["m"][0, 0]) == 1.0078125 and float(back.weights["v"][0]) == pytest.approx(1.0001)
+    assert float(back.weights["m"][0, 0]) == 1.0078125 and float(back.weights["v"][0]) == pytest.approx(
+        1.0001
+    )
     assert list(tmp_path.iterdir()) == [path]  # no temporary file is left
 
 
@@ -46,12 +48,28 @@ def test_wrong_files_are_refused(tmp_path):
 
 def test_loading_names_every_kind_of_misfit():
     module = nn.Linear(2, 3)
-    with pytest.raises(ValueError, match=r"missing \['bias'\]"):
+    with pytest.raises(ValueError, match=r"missing: bias\); give the weights"):
         checkpoint.load_into(module, {"weight": torch.zeros(3, 2)})
-    with pytest.raises(ValueError, match=r"unexpected \['extra'\]"):
+    with pytest.raises(ValueError, match=r"of no use: extra\)"):
         checkpoint.load_into(module, module.state_dict() | {"extra": torch.zeros(1)})
-    with pytest.raises(ValueError, match=r"weight is \[2, 2\], expected \[3, 2\]"):
+    with pytest.raises(ValueError, match=r"weight is \[2, 2\] and should be \[3, 2\]"):
         checkpoint.load_into(module, module.state_dict() | {"weight": torch.zeros(2, 2)})
+
+
+def test_of_many_misfits_the_first_are_named():
+    module = nn.Sequential(*(nn.Linear(1, 1) for _ in range(3)))
+    with pytest.raises(ValueError, match=r"^w\.st .*missing: 0.weight, 0.bias, 1.weight and 3 more\)"):
+        checkpoint.load_into(module, {}, "w.st")
+
+
+def test_a_module_on_the_meta_device_gets_copies_in_its_own_dtype():
+    with torch.device("meta"):
+        module = nn.Linear(2, 3, dtype=torch.bfloat16)
+    weights = {"weight": torch.full((3, 2), 1.01), "bias": torch.zeros(3)}
+    checkpoint.load_into(module, weights)
+    assert module.weight.dtype == torch.bfloat16 and module.weight.flatten().tolist() == [1.0078125] * 6
+    weights["bias"].fill_(1)
+    assert not module.bias.any()
 
 
 def test_average_warms_up_then_follows_its_decay():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from happyhorse import world
 from happyhorse.values import (
     HAPPYHORSE_15B,
     PONY,
@@ -14,6 +15,11 @@ from happyhorse.values import (
     decoded_frames,
     latent_frames,
 )
+
+
+def test_the_world_keeps_the_clock_of_the_small_model():
+    """It imports numpy alone, so its rates are its own; they must be those of the clips that are made of it."""
+    assert (PONY.fps, PONY.rate) == (world.FPS, world.RATE)
 
 
 def test_pony_geometry_is_that_of_the_brief():

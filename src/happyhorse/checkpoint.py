@@ -7,8 +7,6 @@ SHA-256 of the other shards, so that a truncated or foreign file is noticed befo
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from happyhorse.files import write_atomic
 
 SHARD_BYTES = 15_000_000
 
@@ -74,7 +74,9 @@ def load(path: str | Path, kind: str | None = None) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no weights at {path}: train them (happyhorse train --help) or reinstall happyhorse")
+        raise ValueError(
+            f"no weights at {path}: train them (happyhorse train --help) or reinstall happyhorse"
+        )
     weights, metadata = _read(path)
     if "kind" not in metadata:
         raise ValueError(f"{path} was not written by happyhorse: it carries no configuration")
@@ -85,40 +87,52 @@ def load(path: str | Path, kind: str | None = None) -> Checkpoint:
         if not shard.is_file() or sha256(shard) != digest:
             raise ValueError(f"{shard} is missing or damaged: copy it again or reinstall happyhorse")
         weights |= _read(shard)[0]
-    return Checkpoint(metadata["kind"], json.loads(metadata["config"]), weights, json.loads(metadata["facts"]))
+    return Checkpoint(
+        metadata["kind"], json.loads(metadata["config"]), weights, json.loads(metadata["facts"])
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, file.metadata() or {}
+            return {
+                k: t.float() if t.is_floating_point() else t for k, t in tensors.items()
+            }, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged or not safetensors ({error}): copy it again") from None
 
 
-def load_into(module: nn.Module, weights: Mapping[str, Tensor], name: str = "weights") -> None:
-    """Load `weights` strictly into `module`; a missing, extra or misshapen key is a ValueError that names it."""
+def load_into(module: nn.Module, weights: Mapping[str, Tensor], name: str = "these weights") -> None:
+    """Copy `weights` into `module` (which may be on the meta device), rounded to the dtypes that it has.
+
+    Raises ValueError, naming the first of the keys that are missing, that belong to no part of the module, and that
+    have another shape; `name` says in it where the weights are from.
+    """
     own = module.state_dict()
-    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    wrong = [k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape]
-    if missing or extra or wrong:
-        faults = [f"missing {missing[:3]}"] * bool(missing) + [f"unexpected {extra[:3]}"] * bool(extra)
-        faults += [f"{k} is {list(weights[k].shape)}, expected {list(own[k].shape)}" for k in wrong[:3]]
-        raise ValueError(f"{name} do not fit this model: {'; '.join(faults)}")
-    module.load_state_dict(dict(weights))
+    shapes = [
+        f"{key} is {list(weights[key].shape)} and should be {list(tensor.shape)}"
+        for key, tensor in own.items()
+        if key in weights and weights[key].shape != tensor.shape
+    ]
+    faults = _first("missing", [key for key in own if key not in weights])
+    faults += _first("of no use", [key for key in weights if key not in own])
+    faults += _first("misshapen", shapes)
+    if faults:
+        raise ValueError(
+            f"{name} do not fit this model ({'; '.join(faults)}); give the weights that belong to its configuration"
+        )
+    if any(tensor.is_meta for tensor in own.values()):
+        copies = {key: weights[key].detach().to(tensor.dtype, copy=True) for key, tensor in own.items()}
+        module.load_state_dict(copies, assign=True)
+    else:
+        module.load_state_dict(dict(weights))
 
 
-def write_atomic(path: Path, write: Any) -> None:
-    """Call `write(temporary)` in the folder of `path`, then rename: the final name never holds half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _first(fault: str, found: list[str], count: int = 3) -> list[str]:
+    """The fault with the first that have it and how many more do, or nothing where none has."""
+    more = f" and {len(found) - count} more" if len(found) > count else ""
+    return [f"{fault}: {', '.join(found[:count])}{more}"] if found else []
 
 
 def sha256(path: str | Path) -> str:
@@ -128,7 +142,7 @@ def sha256(path: str | Path) -> str:
 
 
 class Ema:
-    """Exponential moving average of a module's floating parameters, decay min(decay, (1 + n) / (10 + n)) at update n."""
+    """Moving average of a module's floating parameters; update n keeps min(decay, (1 + n) / (10 + n)) of it."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         """Start from the module's present values; `decay` in [0, 1)."""

@@ -6,22 +6,20 @@ error. Exit codes: 0 done, 1 a fault of ours, 2 a mistake that the message says 
 """
 
 import os
-import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from happyhorse import __version__
+from happyhorse import __version__, cli_eval
+from happyhorse import cli_show as show
 from happyhorse.errors import explain
 
-LIFE = ("world", "data", "train", "generate", "eval", "models")
+LIFE = ("world", "data", "train", "release", "generate", "eval", "models")
 
 
 class InLifeOrder(TyperGroup):
@@ -36,15 +34,15 @@ class InLifeOrder(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            _say(str(stop) or "interrupted")
+            show.say(str(stop) or "interrupted")
             raise typer.Exit(130) from None
         except Exception as error:
             if ctx.params.get("debug") or hasattr(error, "exit_code") or isinstance(error, BrokenPipeError):
                 raise
             if isinstance(error, ValueError | OSError):
-                _say(explain(error))
+                show.say(explain(error))
                 raise typer.Exit(2) from None
-            _say(f"a fault in happyhorse, please report it ({type(error).__name__}: {explain(error)}); "
+            show.say(f"a fault in happyhorse, please report it ({type(error).__name__}: {explain(error)}); "
                  "the same command with --debug shows where")  # fmt: skip
             raise typer.Exit(1) from None
 
@@ -70,6 +68,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print each result as one lin
 Recipe = Annotated[Path, typer.Option(help="The TOML file that says what to make, from recipes/.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: flow.loop.steps=100.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes that render clips.")]
+Size = Annotated[
+    str | None, typer.Option(metavar="WxH", help="Base size of the buckets in pixels; otherwise 224x128.")
+]
+Seconds = Annotated[float | None, typer.Option(help="Length of the longest bucket; otherwise 3.")]
+Words = Annotated[
+    str | None,
+    typer.Option("--model", help="Model whose words the captions are compared with; otherwise pony."),
+]
 
 
 @app.callback()
@@ -98,9 +104,9 @@ def world_preview(
     """Render scenes: one sheet with frames, spectrograms and captions, and each scene as a playable MP4."""
     from happyhorse.data.look import preview
 
-    with _progress() as report:
+    with show.progress() as report:
         sheet = preview(output, range(seed, seed + count), family, report)
-    _result(
+    show.result(
         {"path": str(sheet), "clips": count}, f"{sheet}\n  {count} scenes, each as an MP4 beside it", json
     )
 
@@ -112,10 +118,95 @@ def data_make(recipe: Recipe, settings: Settings = None, workers: Workers = 2, j
 
     plan = load_recipe(recipe, settings or ())
     for split, clips in (("train", plan.codec.clips), ("heldout", plan.codec.heldout)):
-        with _progress() as report:
-            made = shards(plan, split, clips, None, workers, _training(report))
+        with show.progress() as report:
+            made = shards(plan, split, clips, None, workers, show.training(report))
         facts = {"split": split, "clips": len(made), "path": str(made.files[0].parent)}
-        _result(facts, f"{facts['path']}\n  {len(made)} {split} clips", json)
+        show.result(facts, f"{facts['path']}\n  {len(made)} {split} clips", json)
+
+
+@data_app.command("import")
+def data_import(
+    folder: Annotated[Path, typer.Argument(help="Folder of clips with captions.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Manifest; otherwise manifest.jsonl in the folder.")
+    ] = None,
+    size: Size = None,
+    seconds: Seconds = None,
+    world: Annotated[
+        int, typer.Option(min=0, help="Clips of the world to learn beside them, against forgetting.")
+    ] = 0,
+    codec: Annotated[Path | None, typer.Option(help="Make the latents of this codec at once.")] = None,
+    model: Words = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a manifest, with what was edited in it.")
+    ] = False,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Write the manifest of a folder of clips with captions, and say what becomes of each file."""
+    from happyhorse.codec import load_codec
+    from happyhorse.data import folder as folders
+    from happyhorse.data import manifest, sets
+
+    buckets, path = show.buckets(size, seconds), output or folder / manifest.NAME
+    if path.exists() and not force:
+        raise ValueError(
+            f"{path} exists; --force replaces it and what was edited in it, --output writes another"
+        )
+    if codec:
+        load_codec(str(codec))  # a wrong one should stop the work before it begins
+    with show.progress() as report:
+        found = folders.examine(folder, buckets, path.parent, report)
+    show.findings(found, json)
+    entries = folders.usable(found, folder)
+    manifest.write(path, [*entries, *manifest.world_entries(world, buckets)])
+    lint = folders.lint(entries, show.vocabulary(model))
+    beside = f", with {world} clips of the world" if world else ""
+    show.summary(found, lint, {"path": str(path), "world": world}, f"{path}{beside}", json)
+    for split in ("train", "heldout") if codec else ():
+        with show.progress() as report:
+            made = sets.open_manifest(path, split, codec, workers, report)
+        for bucket, shards in made.items():
+            facts = {
+                "split": split,
+                "bucket": bucket.name,
+                "clips": len(shards),
+                "path": str(shards.files[0].parent),
+            }
+            show.result(facts, f"{facts['path']}\n  {len(shards)} {split} latents of {bucket.name}", json)
+
+
+@data_app.command("check")
+def data_check(
+    source: Annotated[Path, typer.Argument(help="Folder of clips with captions, or a manifest.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for clips as the model will see them.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many clips to write there.")] = 8,
+    size: Size = None,
+    seconds: Seconds = None,
+    model: Words = None,
+    json: Json = False,
+) -> None:
+    """Say what would become of each file of a folder, or whether the files of a manifest are still the same."""
+    from happyhorse.data import folder as folders
+    from happyhorse.data import sets
+
+    if source.is_file() and (size or seconds):
+        raise ValueError(
+            "the lines of a manifest have their sizes and lengths; leave out --size and --seconds"
+        )
+    with show.progress() as report:
+        if source.is_file():
+            root, found = source.parent, folders.examine_manifest(source, report)
+        else:
+            root, found = source, folders.examine(source, show.buckets(size, seconds), report=report)
+    show.findings(found, json)
+    entries = folders.usable(found, source)
+    shown = [str(path) for path in sets.show(entries[:count], root, output)] if output else []
+    lint = folders.lint(entries, show.vocabulary(model))
+    seen = f"{len(shown)} clips as the model will see them are in {output}" if shown else ""
+    show.summary(found, lint, {"shown": shown}, seen, json)
 
 
 @train_app.command("codec")
@@ -134,9 +225,9 @@ def train_codec(
 
     plan = recipes.load_recipe(recipe, settings or ())
     folder = output or Path("runs") / plan.name
-    with _progress() as report:
-        path = recipes.train_codec(plan, folder, half, workers, _training(report))
-    _result(
+    with show.progress() as report:
+        path = recipes.train_codec(plan, folder, half, workers, show.training(report))
+    show.result(
         {"path": str(path) if path else None},
         f"{path or 'this half is done; the other one is still to train'}",
         json,
@@ -162,15 +253,26 @@ def train_flow(
 
     plan = recipes.load_recipe(recipe, settings or ())
     folder = output or Path("runs") / plan.name
-    with _progress() as report:
+    with show.progress() as report:
         path = recipes.train_flow(
-            plan, folder, codec or folder / "codec.safetensors", start, workers, _training(report)
+            plan, folder, codec or folder / "codec.safetensors", start, workers, show.training(report)
         )
-    _result(
+    show.result(
         {"path": str(path)},
         f"{path}\n  make a clip with it: happyhorse generate PROMPT --model {folder}",
         json,
     )
+
+
+@train_app.command("report")
+def train_report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")], json: Json = False
+) -> None:
+    """Write report.html of each run: curves, newest clips, settings; training does so at every preview."""
+    from happyhorse.train import report
+
+    for path in map(report.write, report.runs(folder)):
+        show.result({"path": str(path)}, str(path), json)
 
 
 @app.command(rich_help_panel=USE)
@@ -224,10 +326,10 @@ def generate(
     from happyhorse.values import check_prompt
 
     check_prompt(prompt)
-    width, height = _size(size) if size else (None, None)
+    width, height = show.parse_size(size) if size else (None, None)
     check_writable(output)
     started = time.perf_counter()
-    with _progress() as report:
+    with show.progress() as report:
         report("load", 0, 1)
         horse = load(model)
         report("load", 1, 1)
@@ -237,13 +339,13 @@ def generate(
         audio_guidance=audio_guidance, sampler=sampler, takes=takes, first_frame=first_frame,
     )  # fmt: skip
     for index, path in enumerate(paths(output, request, force)):
-        with _progress() as report:
+        with show.progress() as report:
             making = make_file(request.take(index), horse, path, report)
         for note in making.notes if index == 0 else ():
-            _say(note, "note")
+            show.say(note, "note")
         timings = {"load": loaded if index == 0 else 0.0, **making.clock.timings}
         facts = making.facts(path) | {"timings": {stage: round(s, 3) for stage, s in timings.items()}}
-        _result(facts, _clip_lines(facts), json)
+        show.result(facts, show.clip_lines(facts), json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -254,28 +356,7 @@ def models(json: Json = False) -> None:
     for facts in map(describe, packaged()):
         size = f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['megabytes']:.1f} MB"
         made = f"{facts['seconds']:g} s at {facts['width']}x{facts['height']}, {facts['steps']} steps"
-        _result(facts, f"{facts['name']}\n  {size}\n  {made}\n  {facts['path']}", json)
-
-
-def _clip_lines(facts: dict[str, Any]) -> str:
-    timings, signed = facts["timings"], "signed as machine-made" if facts["signed"] else "not signed"
-    stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in timings.items() if seconds >= 0.05)
-    return (
-        f"{facts['path']}\n  {facts['prompt']}\n"
-        f"  {facts['seconds']:g} s with sound, {facts['width']}x{facts['height']}, {facts['fps']} fps, "
-        f"{facts['bytes'] / 1000:.0f} kB, {signed}\n"
-        f"  seed {facts['seed']}, {facts['steps']} steps, guidance {facts['guidance']:g} and "
-        f"{facts['audio_guidance']:g}, model {facts['model']}\n"
-        f"  made in {sum(timings.values()):.1f} s: {stages}"
-    )
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(width, height) of "224x128"."""
-    match = re.fullmatch(r"(\d{1,5})\s*[x*×:]\s*(\d{1,5})", text.strip().lower())
-    if not match:
-        raise ValueError(f"{text!r} is no size; give width x height in pixels, for example --size 224x128")
-    return int(match[1]), int(match[2])
+        show.result(facts, f"{facts['name']}\n  {size}\n  {made}\n  {facts['path']}", json)
 
 
 def _version(on: bool) -> None:
@@ -284,53 +365,8 @@ def _version(on: bool) -> None:
         raise typer.Exit
 
 
-def _say(sentence: str, who: str = "happyhorse") -> None:
-    print(f"{who}: {sentence}", file=sys.stderr)
-
-
-def _result(facts: dict[str, Any], text: str, json: bool) -> None:
-    """Print a result on standard output, as one line of JSON or for a person."""
-    import json as library
-
-    print(library.dumps(facts, ensure_ascii=False) if json else text, flush=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A function `report(stage, done, total)` that draws bars with the time left, where there is a screen for
-    them.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    options = {"transient": True, "disable": not console.is_terminal, "redirect_stdout": False}
-    with Progress(*columns, console=console, **options) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield report
-
-
-def _training(report: Callable[[str, int, int], None]) -> Callable[[str, int, int, dict[str, float]], None]:
-    """A report of training: the bar, and for each point of the log a line with its values and the time left."""
-    begun: dict[str, tuple[float, int]] = {}
-
-    def shown(what: str, done: int, total: int, values: dict[str, float]) -> None:
-        report(what, done, total)
-        start, first = begun.setdefault(what, (time.monotonic(), done))
-        if values:
-            line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            left = (time.monotonic() - start) / max(1, done - first) * (total - done)
-            clock = f"{left // 3600:.0f} h {left % 3600 / 60:.0f} min left" if done > first else ""
-            print(f"{what} {done}/{total}  {line}  {clock}".rstrip(), file=sys.stderr)
-
-    return shown
+app.command("eval", rich_help_panel=LOOK)(cli_eval.evaluate)
+app.command("release", rich_help_panel=MAKE)(cli_eval.release)
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ command line, and `fingerprint` names the result, so that two runs with one fing
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import tomllib
@@ -15,6 +14,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from happyhorse.errors import did_you_mean
 
 Config = TypeVar("Config")
 
@@ -29,7 +30,7 @@ def build(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Con
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
-            raise ValueError(f"unknown key '{where}{key}'{suggestion(key, fields)}")
+            raise ValueError(f"unknown key '{where}{key}'{did_you_mean(key, fields)}")
     ready = {}
     for name, field in fields.items():
         if name in values:
@@ -37,13 +38,6 @@ def build(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Con
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"missing key '{where}{name}': add it to the recipe")
     return kind(**ready)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known word, else the list of what is known."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(known)}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -70,7 +64,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return {str(k): _convert(typing.get_args(hint)[1], v, f"{where}.{k}") for k, v in value.items()}
     if origin is typing.Literal:
         if value not in typing.get_args(hint):
-            raise ValueError(f"'{where}' must be one of {', '.join(map(repr, typing.get_args(hint)))}, got {value!r}")
+            raise ValueError(
+                f"'{where}' must be one of {', '.join(map(repr, typing.get_args(hint)))}, got {value!r}"
+            )
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -1,6 +1,8 @@
 """Sentences for people: what went wrong and what to do about it."""
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 _DISK = {
     errno.ENOSPC: "the disk is full; free some space, or write to another disk with --output",
@@ -11,6 +13,13 @@ _DISK = {
     errno.EPERM: "no permission to write there; choose a folder of your own with --output",
     errno.ENAMETOOLONG: "the file name is too long; give a shorter one with --output",
 }
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known word, else the list of what is known: the end of a message."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(known)}"
 
 
 def explain(error: BaseException) -> str:

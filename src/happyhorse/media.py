@@ -5,14 +5,11 @@ What makes a file play in sync, and look right, everywhere:
 - MP4 is written with `+faststart` and its edit lists (H.264 reorders frames, AAC begins with 1024 samples of
   priming: players skip both only when the list says so), never with `empty_moov`, which drops the lists.
 - RGB becomes limited-range BT.709 by that matrix (FFmpeg's own default is BT.601) and the file is tagged so.
-- Everything goes to a hidden file in the same folder, renamed at the end: Ctrl-C, a full disk or a crash
-leave nothing under the final name.
+- Everything goes to a hidden file in the same folder, renamed at the end (see `files`).
 """
 
 import contextlib
-import errno
 import os
-import secrets
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -27,7 +24,8 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps
 
-from happyhorse.values import Clip
+from happyhorse.files import hidden_beside
+from happyhorse.values import PONY, Clip
 
 BT709 = 1  # the number of BT.709 as primaries, transfer and matrix in ITU-T H.273
 LARGEST_PICTURE = 40_000_000  # pixels
@@ -150,26 +148,13 @@ class Writer:
             self.temporary.unlink(missing_ok=True)
 
 
-def hidden_beside(path: Path) -> Path:
-    """Make an empty hidden file with a new name in the folder of `path`, with the usual permissions.
-
-    Raises OSError, naming the folder, when it is missing or cannot be written.
-    """
-    stem = path.name.encode()[:200].decode(errors="ignore")  # names are limited in bytes
-    hidden = path.with_name(f".{stem}.{secrets.token_hex(4)}.part")
-    try:
-        os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        refused = (
-            error.errno == errno.ENOENT and path.parent.is_dir()
-        )  # such as /proc, where nothing can be made
-        number = errno.EACCES if refused else error.errno
-        raise OSError(number, os.strerror(number or errno.EIO), str(path.parent)) from None
-    return hidden
-
-
 def read(
-    path: str | Path, *, fps: int = 25, rate: int = 16_000, start: float = 0.0, seconds: float | None = None
+    path: str | Path,
+    *,
+    fps: int = PONY.fps,
+    rate: int = PONY.rate,
+    start: float = 0.0,
+    seconds: float | None = None,
 ) -> Clip:
     """Read picture and sound on one clock: frame k is what is shown at start + k/fps, sample n what is heard
     at start + n/rate, both counted from the first frame of the picture.
@@ -230,7 +215,7 @@ def _decode(
             pictures.append(_rgb(frame))
             times.append(frame.time)
             span = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
-            last = frame.time + (span or 1 / float(streams[0].average_rate or 25))
+            last = frame.time + (span or 1 / float(streams[0].average_rate or PONY.fps))
         else:
             begin = frame.time if begin is None else begin
             sounds += [sound.to_ndarray()[0] for sound in resampler.resample(frame)]

@@ -295,8 +295,8 @@ class Clip:
 
     video: UInt8[np.ndarray, "F H W 3"]
     audio: Float32[np.ndarray, " N"]
-    fps: int = 25
-    rate: int = 16_000
+    fps: int = PONY.fps
+    rate: int = PONY.rate
     request: Request | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 

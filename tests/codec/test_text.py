@@ -20,7 +20,10 @@ CONFIG = TextConfig(buckets=512, features=24, width=8)
 
 
 def test_spoken_lines_leave_a_mark():
-    assert split_spoken('a woman says "good morning" and waves') == ('a woman says "" and waves', ["good morning"])
+    assert split_spoken('a woman says "good morning" and waves') == (
+        'a woman says "" and waves',
+        ["good morning"],
+    )
     assert split_spoken("他说“你好”。") == ('他说""。', ["你好"])
     assert words('she says ""!') == ["she", "says", "<line>", "!"]
 
@@ -70,3 +73,9 @@ def test_padding_rows_are_zero_vectors():
     vectors = embedder(padded)
     assert vectors.shape == (1, 4, 8)
     assert not vectors[0, 2:].any() and vectors[0, :2].any(-1).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (0, 0)])
+def test_no_tokens_at_all_are_no_vectors(shape):
+    vectors = TextEmbedder(CONFIG)(torch.zeros(*shape, CONFIG.features, dtype=torch.int32))
+    assert vectors.shape == (*shape, CONFIG.width)

@@ -80,6 +80,17 @@ def test_webm_has_no_place_for_credentials(tmp_path):
     assert not provenance.can_sign(path) and media.read(path).seconds == 1
 
 
+def test_without_c2pa_clips_are_made_but_not_signed(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "find_spec", lambda name: None)
+    clip = Clip(video=np.zeros((25, 64, 64, 3), np.uint8), audio=np.zeros(16_000, np.float32))
+    path = clip.save(tmp_path / "x.mp4")
+    assert media.read(path).seconds == 1
+    with pytest.raises(ValueError, match="pip install c2pa-python"):
+        provenance.credentials(path)
+    monkeypatch.undo()
+    assert provenance.credentials(path) is None
+
+
 def test_a_disk_that_fills_up_while_signing_is_an_os_error(signed, tmp_path, monkeypatch):
     copy = shutil.copy(signed, tmp_path / "x.mp4")
 

@@ -3,8 +3,6 @@
 It shares no line with the package: own packing, own coordinates, one token and one head at a time.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

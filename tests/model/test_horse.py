@@ -1,7 +1,5 @@
 """The network as a whole: published keys, batches with padding, given tokens, precision, starting weights."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pytest

@@ -1,7 +1,5 @@
 """Closed forms of the parts."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -1,7 +1,5 @@
 """Orders of tokens and features, and positions on the shared clock, against numbers written out by hand."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given, settings

@@ -1,5 +1,6 @@
 """The loop: resuming is bit for bit, interrupting saves, several processes do what one does."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from happyhorse import checkpoint
 from happyhorse.data.batches import step_generator
-from happyhorse.train.loop import LoopConfig, Stopped, train
+from happyhorse.train.loop import LoopConfig, Stopped, read_log, train
 from happyhorse.train.optim import OptimConfig
 
 
@@ -37,8 +38,11 @@ class Line:
         """A probe of the averaged weights."""
         return {"probe": float(self.module(torch.ones(1, 8)).detach().sum())}
 
-    def preview(self, folder: Path, step: int) -> None:
-        """A file, to see that previews happen."""
+    def preview(self, folder: Path | None, step: int) -> None:
+        """A file, to see that previews happen; like a real one it needs the forward pass, on every rank."""
+        self.module(torch.ones(1, 8))
+        if folder is None:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{step}").touch()
 
@@ -48,7 +52,9 @@ class Line:
         return folder / "w.safetensors"
 
 
-CONFIG = LoopConfig(steps=12, batch=16, micro=2, ema=0.9, log_every=2, eval_every=4, preview_every=6, save_every=5)
+CONFIG = LoopConfig(
+    steps=12, batch=16, micro=2, ema=0.9, log_every=2, eval_every=4, preview_every=6, save_every=5
+)
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -72,11 +78,81 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
     for key, tensor in weights(tmp_path / "whole").items():
         assert torch.equal(tensor, weights(tmp_path / "parts")[key]), key
     logs = [
-        [{k: v for k, v in json.loads(line).items() if k not in ("seconds", "clips_per_second")} for line in text.splitlines()]
+        [
+            {k: v for k, v in json.loads(line).items() if k not in ("seconds", "clips_per_second")}
+            for line in text.splitlines()
+        ]
         for text in ((tmp_path / f / "log.jsonl").read_text() for f in ("whole", "parts"))
     ]
     assert [row for row in logs[1] if row["step"] != 7] == logs[0]
     assert (tmp_path / "parts" / "preview" / "12").exists()
+
+
+def test_what_is_released_and_judged_are_the_averaged_weights(tmp_path):
+    """The average by hand: w <- d w + (1 - d) theta after every step, d = min(0.9, (1 + n) / (10 + n))."""
+    line = Line()
+    expected = {key: tensor.clone() for key, tensor in line.module.state_dict().items()}
+    probes = []
+
+    def watch(step: int, values: dict[str, float]) -> None:
+        decay = min(0.9, (1 + step) / (10 + step))
+        for key, tensor in line.module.state_dict().items():
+            expected[key] = decay * expected[key] + (1 - decay) * tensor
+        own, probe = line.module.state_dict(), Line()
+        probe.module.load_state_dict(expected)
+        probes.append((values["probe"], probe.evaluate()["probe"]))
+        assert any(not torch.allclose(own[key], expected[key], atol=1e-4) for key in own)
+
+    train(line, dataclasses.replace(CONFIG, log_every=1, eval_every=1), tmp_path, {}, watch)
+    for key, tensor in weights(tmp_path).items():
+        assert torch.allclose(tensor, expected[key], atol=1e-6), key
+        assert not torch.allclose(tensor, line.module.state_dict()[key], atol=1e-4), (
+            "the module's own were released"
+        )
+    assert all(probe == pytest.approx(by_hand, abs=1e-5) for probe, by_hand in probes)
+
+
+def test_values_are_averaged_over_the_parts_that_have_them(tmp_path):
+    class Sometimes(Line):
+        def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
+            loss, _ = super().loss(step, part, parts)
+            return loss, {"part": float(part)} | ({"rare": 5.0} if part == 1 else {})
+
+    train(Sometimes(), dataclasses.replace(CONFIG, micro=4), tmp_path, {})
+    for line in read_log(tmp_path / "log.jsonl"):
+        assert line["rare"] == 5 and line["part"] == 1.5
+
+
+def test_a_page_is_made_at_previews_and_when_stopped(tmp_path):
+    pages = []
+
+    def page(folder: Path) -> None:
+        pages.append(read_log(folder / "log.jsonl")[-1]["step"])
+        assert json.loads((folder / "run.json").read_text())["colour"] == "red"
+
+    line = Line()
+    line.interrupt_at = 8
+    with pytest.raises(Stopped):
+        train(line, CONFIG, tmp_path, {"colour": "red"}, page=page)
+    train(Line(), CONFIG, tmp_path, {"colour": "red"}, page=page)
+    assert pages == [6, 9, 12]
+
+
+def test_a_log_that_was_cut_off_goes_on(tmp_path):
+    """A machine that stops in the middle of a line must not cost the run."""
+    line = Line()
+    line.interrupt_at = 6
+    with pytest.raises(Stopped):
+        train(line, CONFIG, tmp_path, {})
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"step": 8, "lo')
+    train(Line(), CONFIG, tmp_path, {})
+    assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == [2, 4, 6, 7, 8, 10, 12]
+
+
+def test_a_batch_smaller_than_its_parts_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="does not fill 32 parts: raise batch"):
+        train(Line(), dataclasses.replace(CONFIG, micro=32), tmp_path, {})
 
 
 def test_a_gradient_that_is_not_finite_stops_with_a_remedy(tmp_path):
@@ -87,17 +163,40 @@ def test_a_gradient_that_is_not_finite_stops_with_a_remedy(tmp_path):
 
 
 def test_two_processes_equal_one(tmp_path):
-    """FSDP2 over gloo: the same batch in two halves must give the same weights as one process."""
+    """FSDP2 over gloo: the same batch in two halves must give the same weights as one process.
+
+    Only the first process is interrupted, on the way; both have to stop after the same step, save, and go on.
+    """
     script = tmp_path / "run.py"
     script.write_text(
         "import sys, dataclasses\nfrom pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_loop import CONFIG, Line\nfrom happyhorse.train.loop import train\n"
-        "train(Line(), dataclasses.replace(CONFIG, micro=1), Path(sys.argv[1]), {})\n"
+        "from test_loop import CONFIG, Line\nfrom happyhorse.train.loop import Stopped, train\n"
+        "line = Line()\nline.interrupt_at = 6\n"
+        "try:\n    train(line, dataclasses.replace(CONFIG, micro=1), Path(sys.argv[1]), {})\n"
+        "except Stopped as stop:\n    assert 'after step 7' in str(stop)\n"
+        "    train(Line(), dataclasses.replace(CONFIG, micro=1), Path(sys.argv[1]), {})\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(tmp_path / "two")], check=True, env=environment, timeout=240, capture_output=True)
+    done = subprocess.run(
+        [*command, str(tmp_path / "two")], env=environment, timeout=400, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
     train(Line(), CONFIG, tmp_path / "one", {})
     for key, tensor in weights(tmp_path / "one").items():
         assert torch.allclose(tensor, weights(tmp_path / "two")[key], atol=2e-3), key
+    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("one", "two")]
+    logs[1] = [line for line in logs[1] if line["step"] != 7]
+    for one, two in zip(*logs, strict=True):
+        assert one["part"] == two["part"] == 0.5  # of all ranks, not of the first
+        assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
+        assert one.get("probe") == pytest.approx(two.get("probe"), abs=2e-3)
+    assert (tmp_path / "two" / "preview" / "6").exists()

@@ -3,18 +3,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from happyhorse.world import ambience
+from happyhorse.world.crickets import make_crickets
 from happyhorse.world.draw import Canvas
+from happyhorse.world.fire import make_fire
+from happyhorse.world.rain import make_rain
 from happyhorse.world.scene import RATE, Scene, hear, render
+from happyhorse.world.sea import make_sea
 from happyhorse.world.sound import active_rms
+from happyhorse.world.thunder import make_thunder
+from happyhorse.world.wind import make_wind
 
 MAKERS = {
-    "rain": ambience.make_rain,
-    "thunder": ambience.make_thunder,
-    "sea": ambience.make_sea,
-    "wind": ambience.make_wind,
-    "crickets": ambience.make_crickets,
-    "fire": ambience.make_fire,
+    "rain": make_rain,
+    "thunder": make_thunder,
+    "sea": make_sea,
+    "wind": make_wind,
+    "crickets": make_crickets,
+    "fire": make_fire,
 }
 FRAMES = np.arange(75) / 25
 

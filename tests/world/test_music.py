@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from happyhorse.world import music
 from happyhorse.world.palette import PALETTE
+from happyhorse.world.piano import make_piano
 from happyhorse.world.scene import RATE, Scene, hear, render
+from happyhorse.world.xylophone import make_xylophone
 
-MAKERS = {"xylophone": music.make_xylophone, "piano": music.make_piano}
+MAKERS = {"xylophone": make_xylophone, "piano": make_piano}
 
 
 def make(family: str, seed: int, seconds: float = 3.0) -> Scene:

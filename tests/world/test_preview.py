@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from happyhorse.world import sample
-from happyhorse.world.preview import CAPTION, contact_sheet, spectrogram
+from happyhorse.world.preview import CAPTION, contact_sheet, heat, spectrogram
 
 
 def test_a_tone_is_a_bright_row_at_its_frequency():
@@ -24,6 +24,13 @@ def test_a_click_is_a_bright_column_at_its_time():
 
 def test_silence_is_dark():
     assert spectrogram(np.zeros(16_000, np.float32), 20, 10).max() < 20
+
+
+def test_heat_rises_evenly_with_the_level():
+    ramp = heat(np.linspace(0, 1, 101)[None])
+    assert ramp.shape == (1, 101, 3) and ramp.dtype == np.uint8
+    brightness = ramp[0].astype(int).sum(axis=1)
+    assert (np.diff(brightness) >= 0).all() and brightness[0] < 20 and brightness[-1] > 680
 
 
 def test_a_sheet_has_a_row_a_scene_and_a_strip_for_its_caption():

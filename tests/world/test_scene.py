@@ -107,4 +107,12 @@ def test_a_scene_checks_itself():
 
 def test_available_leaves_out_what_is_not_installed(monkeypatch):
     monkeypatch.setattr(scene, "find_spec", lambda name: None)
-    assert set(scene.FAMILIES) - set(scene.available()) == {"face"}
+    assert set(scene.FAMILIES) - set(scene.available()) == {"face", "dialogue"}
+    assert world.sample(0, 0.4).family in scene.available()
+
+
+@pytest.mark.parametrize("families", ["face", ["dialogue"], ["balls", "face"]])
+def test_families_that_cannot_be_made_here_say_what_to_install(families, monkeypatch):
+    monkeypatch.setattr(scene, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install \"happyhorse\[speech\]\""):
+        world.sample(0, 0.4, families)

@@ -1,16 +1,19 @@
 import numpy as np
 import pytest
 
-from happyhorse.world import tools
+from happyhorse.world.clock import make_clock
 from happyhorse.world.draw import Canvas
+from happyhorse.world.drum import make_drum
+from happyhorse.world.hammer import make_hammer
 from happyhorse.world.palette import PALETTE
 from happyhorse.world.scene import RATE, Scene, hear, render
+from happyhorse.world.tap import make_tap
 
 MAKERS = {
-    "clock": tools.make_clock,
-    "hammer": tools.make_hammer,
-    "drum": tools.make_drum,
-    "tap": tools.make_tap,
+    "clock": make_clock,
+    "hammer": make_hammer,
+    "drum": make_drum,
+    "tap": make_tap,
 }
 
 

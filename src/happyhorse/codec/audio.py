@@ -15,10 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from happyhorse.codec.linear import LinearCodec
-from happyhorse.codec.mel import BANDS, HOP, log_mel
+from happyhorse.codec.mel import BANDS, HOP, RATE, log_mel
+from happyhorse.values import PONY
 
-SAMPLES = 640  # samples a latent step: 16 kHz / 25 Hz
+SAMPLES = RATE // PONY.fps  # 640 samples a latent step: one step for each frame
 GROUP = SAMPLES // HOP  # mel frames a latent step
+ENDS = ("encode_out", "decode_out")  # the last layers of both residuals start at zero
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,13 @@ class ConvNext(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, 2 * width)
         self.down = nn.Linear(2 * width, width)
-        nn.init.zeros_(self.down.weight)
-        nn.init.zeros_(self.down.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "B n W"]) -> Float[Tensor, "B n W"]:
         """[B, n, W] -> [B, n, W]."""
         # as a channels-last image one row high: CPUs have no fast one-dimensional grouped convolution
         row = x.transpose(1, 2).unsqueeze(2)  # [B, W, 1, n]
-        mixed = F.conv2d(row, self.depthwise.weight.unsqueeze(2), self.depthwise.bias, padding=(0, 3), groups=x.shape[2])
+        weight, bias = self.depthwise.weight.unsqueeze(2), self.depthwise.bias
+        mixed = F.conv2d(row, weight, bias, padding=(0, 3), groups=x.shape[2])
         hidden = self.norm(mixed.squeeze(2).transpose(1, 2))
         return x + self.down(F.gelu(self.up(hidden)))
 
@@ -56,8 +57,8 @@ class ConvNext(nn.Module):
 class AudioCodec(nn.Module):
     """Waveform [B, N] in [-1, 1] at 16 kHz <-> latents [B, S, C] with S = N / 640."""
 
-    def __init__(self, config: AudioCodecConfig) -> None:
-        """All weights random but for the zero-initialised ends; `linear` must be fitted or loaded."""
+    def __init__(self, config: AudioCodecConfig, generator: torch.Generator | None = None) -> None:
+        """Weights drawn from `generator` (None: always the same), the ends zero; `linear` must be fitted or loaded."""
         super().__init__()
         self.config = config
         c, w, v = config.channels, config.width, config.vocoder_width
@@ -71,16 +72,26 @@ class AudioCodec(nn.Module):
         self.vocoder_norm = nn.LayerNorm(v)
         self.vocoder_out = nn.Linear(v, config.window + 2)
         self.register_buffer("window", torch.hann_window(config.window), persistent=False)
-        for end in (self.encode_out, self.decode_out):
-            nn.init.zeros_(end.weight)
-            nn.init.zeros_(end.bias)  # type: ignore[arg-type]
+        self._draw(generator or torch.Generator().manual_seed(0))
 
     window: Tensor
+
+    @torch.no_grad()
+    def _draw(self, generator: torch.Generator) -> None:
+        """Uniform in +-1/sqrt(inputs), PyTorch's own range for these layers; what must start at zero does."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv1d | nn.Linear):
+                zero = name.endswith("down") or name in ENDS
+                bound = 0.0 if zero else module.weight[0].numel() ** -0.5
+                for parameter in module.parameters():
+                    parameter.uniform_(-bound, bound, generator=generator)
 
     def encode(self, wave: Float[Tensor, "B N"]) -> Float[Tensor, "B S C"]:
         """Waveform -> latents of mean square about 1. Raises ValueError unless N is a positive multiple of 640."""
         if wave.shape[1] == 0 or wave.shape[1] % SAMPLES:
-            raise ValueError(f"{wave.shape[1]} samples: the audio codec takes a positive multiple of {SAMPLES}")
+            raise ValueError(
+                f"{wave.shape[1]} samples: the audio codec takes a positive multiple of {SAMPLES}"
+            )
         return self.encode_mel(log_mel(wave))
 
     def encode_mel(self, mel: Float[Tensor, "B frames bands"]) -> Float[Tensor, "B S C"]:
@@ -106,7 +117,9 @@ class AudioCodec(nn.Module):
         spectrum = torch.polar(magnitude, head[..., bins:])  # [B, n, bins]
         frames = torch.fft.irfft(spectrum, n=self.config.window) * self.window
         total = HOP * (mel.shape[1] - 1) + self.config.window
-        overlap = F.fold(frames.transpose(1, 2), (1, total), (1, self.config.window), stride=(1, HOP))[:, 0, 0]
+        overlap = F.fold(frames.transpose(1, 2), (1, total), (1, self.config.window), stride=(1, HOP))[
+            :, 0, 0
+        ]
         envelope = self.window.square()[None, :, None].expand(1, -1, mel.shape[1])
         weight = F.fold(envelope, (1, total), (1, self.config.window), stride=(1, HOP))[:, 0, 0]
         left = (self.config.window - HOP) // 2
@@ -116,5 +129,3 @@ class AudioCodec(nn.Module):
     def decode(self, latents: Float[Tensor, "B S C"]) -> Float[Tensor, "B N"]:
         """Latents [B, S, C] -> waveform [B, 640 S] at 16 kHz, clamped to [-1, 1]."""
         return self.vocode(self.decode_mel(latents)).clamp(-1, 1)
-
-

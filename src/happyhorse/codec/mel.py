@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-RATE, HOP, WINDOW, BANDS = 16_000, 80, 512, 80
+from happyhorse.values import PONY
+
+RATE, HOP, WINDOW, BANDS = PONY.rate, 80, 512, 80
 FLOOR = 1e-4  # amplitude: -80 dB, the level below which everything is silence
 
 

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from happyhorse.values import PONY
+
 MAX_WORDS = 96  # caption words kept; a longer prompt is cut, with a warning, by whoever calls `words`
 QUOTED = re.compile(r"[\"“”„«»「」『』]")
 WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*|[,.;:!?()]")
@@ -45,7 +47,9 @@ def split_spoken(prompt: str) -> tuple[str, list[str]]:
     """The caption with every quoted line replaced by `""`, and the lines. Unbalanced quotes are a ValueError."""
     pieces = QUOTED.split(prompt)
     if len(pieces) % 2 == 0:
-        raise ValueError("a quotation mark in the prompt is not closed: put the spoken words between two of them")
+        raise ValueError(
+            "a quotation mark in the prompt is not closed: put the spoken words between two of them"
+        )
     return '""'.join(pieces[0::2]), [line.strip() for line in pieces[1::2]]
 
 
@@ -88,7 +92,7 @@ def tokenize(
         bare = "".join(c for c in phone.symbol if c.isalpha() and c not in "ːˑ") or phone.symbol
         marks = [f"m {c}" for c in phone.symbol if c not in bare]
         pairs = [f"q {before} {phone.symbol}", f"q {phone.symbol} {after}"]
-        length = f"l {round((phone.end - phone.start) * 25)}"
+        length = f"l {round((phone.end - phone.start) * PONY.fps)}"
         names = [f"p {phone.symbol}", f"a {bare}", f"n {phone.line}", length, *pairs, *marks]
         ids.append(_hash(names, config))
         times.append((phone.start + phone.end) / 2 * frames_per_second)
@@ -107,7 +111,7 @@ def _hash(names: list[str], config: TextConfig) -> list[int]:
 
 
 class TextEmbedder(nn.Module):
-    """Feature buckets [B, n, G] -> token vectors [B, n, C]: the sum of their embeddings over the root of their number."""
+    """Feature buckets [B, n, G] -> token vectors [B, n, C]: the sum of embeddings over the root of their number."""
 
     def __init__(self, config: TextConfig) -> None:
         """Embeddings drawn from a normal distribution of deviation 1; bucket 0 is fixed at zero."""
@@ -118,5 +122,5 @@ class TextEmbedder(nn.Module):
     def forward(self, ids: Int[Tensor, "B n G"]) -> Float[Tensor, "B n C"]:
         """Rows without any feature (padding) give zero vectors."""
         batch, length, features = ids.shape
-        total = self.bag(ids.reshape(batch * length, features)).reshape(batch, length, -1)
+        total = self.bag(ids.reshape(batch * length, features)).reshape(batch, length, self.config.width)
         return total / (ids > 0).sum(-1, keepdim=True).clamp_min(1).sqrt()

@@ -3,7 +3,8 @@
 Latent frame 0 holds pixel frame 0 alone, latent frame t >= 1 holds pixel frames 4t-3 .. 4t. Both directions are a
 closed-form linear codec (see `linear`) plus a learnt residual whose last layer starts at zero: the codec is never
 worse than linear and improves from there. The encoder's residual sees what the linear code misses, the decoder's sees
-the picture that the linear code gives: most of what there is to learn is mending that picture. Nothing looks ahead in time, so decoding in pieces equals decoding whole.
+the picture that the linear code gives: most of what there is to learn is mending that picture. Nothing looks ahead
+in time, so decoding in pieces equals decoding whole.
 
 Inside, time is folded into the batch and convolutions are two-dimensional; time is mixed by pointwise layers over
 the present and the two past steps. There is no normalisation over space or time: it would break streaming.
@@ -51,10 +52,12 @@ class Block(nn.Module):
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, batch: int, past: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x [B*T, W, h, w] and the last two hidden steps [B, 2, W, h, w] before it (None: silence) -> same, new past."""
+        """x [B*T, W, h, w], the two hidden steps [B, 2, W, h, w] before it (None: zeros) -> same, new past."""
         hidden = F.silu(self.first(F.silu(x)))
         steps = rearrange(hidden, "(b t) c h w -> b t c h w", b=batch)
-        before = torch.zeros_like(steps[:, :1]).expand(-1, 2, -1, -1, -1) if past is None else past.to(steps.dtype)
+        before = (
+            torch.zeros_like(steps[:, :1]).expand(-1, 2, -1, -1, -1) if past is None else past.to(steps.dtype)
+        )
         steps = torch.cat([before, steps], 1)
         taps = torch.cat([steps[:, 2:], steps[:, 1:-1], steps[:, :-2]], 2).flatten(0, 1)
         mixed = F.silu(self.mix(taps.contiguous(memory_format=torch.channels_last)))
@@ -64,8 +67,8 @@ class Block(nn.Module):
 class VideoCodec(nn.Module):
     """Video [B, 3, F, H, W] in [-1, 1] <-> latents [B, C, T, H/16, W/16] of mean square about 1."""
 
-    def __init__(self, config: VideoCodecConfig) -> None:
-        """All weights random but for the zero-initialised ends; `linear` must be fitted or loaded."""
+    def __init__(self, config: VideoCodecConfig, generator: torch.Generator | None = None) -> None:
+        """Weights drawn from `generator` (None: always the same), the ends zero; `linear` must be fitted or loaded."""
         super().__init__()
         c, w, m, f = config.channels, config.width, config.mid_width, config.fine_width
         self.config = config
@@ -84,15 +87,15 @@ class VideoCodec(nn.Module):
         self.fine_in = nn.Conv2d(3 * 16, f, 3, padding=1)
         self.fine = nn.ModuleList(Block(f) for _ in range(config.fine_blocks))
         self.decode_out = nn.Conv2d(f, 3 * 16, 3, padding=1)
-        self._draw()
+        self._draw(generator or torch.Generator().manual_seed(0))
 
     @torch.no_grad()
-    def _draw(self) -> None:
+    def _draw(self, generator: torch.Generator) -> None:
         """Weights that keep unit variance behind a SiLU; what must start at zero does."""
         for name, parameter in self.named_parameters():
             zero = parameter.dim() < 2 or name.endswith("second.weight") or name.split(".")[0] in ENDS
             deviation = 1.7 * parameter[0].numel() ** -0.5
-            parameter.zero_() if zero else parameter.normal_(std=deviation)
+            parameter.zero_() if zero else parameter.normal_(std=deviation, generator=generator)
 
     def encode(self, video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B C T Y X"]:
         """Video in [-1, 1] -> latents; F must be 4(T-1)+1 and H, W multiples of 16, else ValueError."""
@@ -113,7 +116,9 @@ class VideoCodec(nn.Module):
         """Latents -> video in about [-1, 1] (not clamped) with F = 4(T-1)+1 frames."""
         return next(self.stream(latents, latents.shape[2]))
 
-    def stream(self, latents: Float[Tensor, "B C T Y X"], step: int = 4) -> Iterator[Float[Tensor, "B 3 f H W"]]:
+    def stream(
+        self, latents: Float[Tensor, "B C T Y X"], step: int = 4
+    ) -> Iterator[Float[Tensor, "B 3 f H W"]]:
         """Decode `step` latent frames at a time; the pieces joined equal `decode` of the whole."""
         past: dict[str, Tensor] = {}
         for start in range(0, latents.shape[2], step):
@@ -134,9 +139,13 @@ class VideoCodec(nn.Module):
         x = self.to_mid(x)
         x = rearrange(x, "(b t) (f i j c) y x -> (b t f) c (y i) (x j)", b=batch, f=STRIDE_T, i=2, j=2)
         x = run("mid", x.contiguous(memory_format=torch.channels_last))  # [B*4t, M, 2Y, 2X]
-        linear = unpatchify(self.linear.decode(rearrange(latents, "b c t y x -> b t y x c")))  # [B, 3, 4t, H, W]
+        linear = unpatchify(
+            self.linear.decode(rearrange(latents, "b c t y x -> b t y x c"))
+        )  # [B, 3, 4t, H, W]
         seen = F.pixel_unshuffle(rearrange(linear, "b c t h w -> (b t) c h w"), 4)
-        x = F.pixel_shuffle(self.to_fine(x), 2) + self.fine_in(seen.contiguous(memory_format=torch.channels_last))
+        x = F.pixel_shuffle(self.to_fine(x), 2) + self.fine_in(
+            seen.contiguous(memory_format=torch.channels_last)
+        )
         x = run("fine", x.contiguous(memory_format=torch.channels_last))  # [B*4t, Fi, 4Y, 4X]
         x = F.pixel_shuffle(self.decode_out(x), 4)  # [B*4t, 3, 16Y, 16X]
         return linear + rearrange(x, "(b t) c h w -> b c t h w", b=batch).float()
@@ -146,7 +155,9 @@ def patchify(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B T Y X P"]:
     """Cut video into 4x16x16 patches after repeating frame 0 three times in front. ValueError on a wrong size."""
     frames, height, width = video.shape[2:]
     if frames % STRIDE_T != 1 or height % STRIDE or width % STRIDE:
-        raise ValueError(f"video of {frames} frames, {width}x{height}: needs 4k+1 frames and multiples of 16 pixels")
+        raise ValueError(
+            f"video of {frames} frames, {width}x{height}: needs 4k+1 frames and multiples of 16 pixels"
+        )
     padded = torch.cat([video[:, :, :1].expand(-1, -1, STRIDE_T - 1, -1, -1), video], 2)
     pattern = "b c (t f) (y i) (x j) -> b t y x (c f i j)"
     return rearrange(padded, pattern, f=STRIDE_T, i=STRIDE, j=STRIDE)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from happyhorse import media, world
+from happyhorse.files import write_atomic
 from happyhorse.values import PONY, Clip
 from happyhorse.world.preview import contact_sheet
 
@@ -30,12 +31,8 @@ def preview(
         clip = Clip(video=world.render(scene, PONY.width, PONY.height), audio=world.hear(scene))
         media.write(clip, folder / f"{scene.seed}-{scene.family}.mp4")
     sheet = folder / "sheet.png"
-    hidden = media.hidden_beside(sheet)
-    try:
-        Image.fromarray(contact_sheet(scenes, label=_label)).save(hidden, "PNG")
-        hidden.replace(sheet)
-    finally:
-        hidden.unlink(missing_ok=True)
+    picture = Image.fromarray(contact_sheet(scenes, label=_label))
+    write_atomic(sheet, lambda hidden: picture.save(hidden, "PNG"))
     report("scenes", len(scenes), len(scenes))
     return sheet
 

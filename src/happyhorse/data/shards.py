@@ -1,19 +1,21 @@
-"""Shards: files of 64 clips, raw or as latents, made once from seeds in several processes and kept.
+"""Shards: files of 64 clips, raw or as latents, made once in several processes and kept.
 
 A shard is `NAME.safetensors` with two tensors, `video` and `audio`, and `NAME.jsonl` with a record a clip. Its folder
-is named by everything that decides its content (world code, world settings, codec weights), so a cache is never
-stale: change anything and another folder is used. Shards are written atomically; making goes on where it stopped.
+is named by everything that decides its tensors (world code and settings, or the files and how they are cut; codec
+weights), so a cache is never stale: change anything and another folder is used. Shards are written atomically; making
+goes on where it stopped.
 """
 
 import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import safe_open
@@ -22,10 +24,40 @@ from torch import Tensor
 
 import happyhorse.world
 from happyhorse import checkpoint, config
-from happyhorse.codec import load_codec
-from happyhorse.data.source import WorldConfig, render_seed, seed_of
+from happyhorse.codec import latent_version, load_codec
+from happyhorse.data.source import RawClip, WorldConfig, render_seed, seed_of
+from happyhorse.world import scene
 
 CLIPS = 64  # a shard
+OPEN = 8  # shards kept open at once
+
+
+class Plan(Protocol):
+    """A set of clips of one shape to make shards of; it travels to other processes, so it can be pickled."""
+
+    @property
+    def clips(self) -> int:
+        """How many clips are wanted."""
+        ...
+
+    @property
+    def whole(self) -> int:
+        """How many clips the shards hold: `clips`, or more where the set can grow and shards are always full."""
+        ...
+
+    @property
+    def codec(self) -> str | None:
+        """Path of the codec whose latents the shards hold; None: raw clips."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Name of the folder: everything that decides the tensors, hashed."""
+        ...
+
+    def clip(self, index: int) -> RawClip:
+        """Render or read clip `index`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,10 +70,24 @@ class ShardPlan:
     codec: str | None = None
 
     @property
+    def whole(self) -> int:
+        """`clips`, rounded up to full shards."""
+        return -(-self.clips // CLIPS) * CLIPS
+
+    @property
     def key(self) -> str:
-        """Name of the folder: everything that decides the content, hashed. `clips` is not among it: sets grow."""
-        codec = checkpoint.sha256(self.codec)[:12] if self.codec else "raw"
-        return f"{self.split}-{config.fingerprint([config.plain(self.world), world_version(), codec])}"
+        """Name of the folder; `clips` is not in it (sets grow), what "all families" means on this machine is."""
+        world = replace(self.world, families=self.world.families or scene.available())
+        return f"{self.split}-{config.fingerprint([config.plain(world), world_version(), codec_version(self.codec)])}"
+
+    def clip(self, index: int) -> RawClip:
+        """Render the scene of the split's seed `index`."""
+        return render_seed(seed_of(self.split, index), self.world)
+
+
+def codec_version(codec: str | None) -> str:
+    """What names a codec in keys: the hash of its weights, or "raw" for none."""
+    return latent_version(codec) if codec else "raw"
 
 
 @cache
@@ -59,44 +105,41 @@ def cache_dir() -> Path:
     return Path(os.environ.get("HAPPYHORSE_CACHE") or Path(base) / "happyhorse")
 
 
-def make(plan: ShardPlan, workers: int = 2, progress: Callable[[int, int], None] | None = None) -> Path:
+def make(plan: Plan, workers: int = 2, progress: Callable[[int, int], None] | None = None) -> Path:
     """Make the shards of `plan` that do not exist yet, in `workers` processes; returns their folder.
 
-    `progress(done, total)` is called after every shard, in clips. Raises ValueError if a worker cannot render.
+    `progress(done, total)` is called after every shard, in clips. Raises ValueError if a clip cannot be made.
     """
     folder = cache_dir() / plan.key
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [i for i in range(-(-plan.clips // CLIPS)) if not (folder / f"{i:05d}.jsonl").exists()]
-    done = plan.clips - CLIPS * len(todo)
+    shards = -(-plan.whole // CLIPS)
+    todo = [i for i in range(shards) if not (folder / f"{i:05d}.jsonl").exists()]
     jobs = [(plan, index, str(folder)) for index in todo]
+
+    def report(made: int) -> None:
+        if progress:
+            progress(min((shards - len(todo) + made) * CLIPS, plan.clips), plan.clips)
+
     if workers <= 1 or len(jobs) <= 1:
-        results: Iterator[Any] = map(_make_shard, jobs)
-        for _ in results:
-            done = _report(progress, done, plan.clips)
+        for made, job in enumerate(jobs, 1):
+            _make_shard(job)
+            report(made)
         return folder
     # spawn, not fork: torch and espeak-ng keep threads and state that a forked child must not inherit
     with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        for _ in pool.imap_unordered(_make_shard, jobs):
-            done = _report(progress, done, plan.clips)
+        for made, _ in enumerate(pool.imap_unordered(_make_shard, jobs), 1):
+            report(made)
     return folder
 
 
-def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> int:
-    done = min(done + CLIPS, total)
-    if progress:
-        progress(max(done, 0), total)
-    return done
-
-
-def _make_shard(job: tuple[ShardPlan, int, str]) -> None:
+def _make_shard(job: tuple[Plan, int, str]) -> None:
     plan, index, folder = job
-    count = min(CLIPS, max(plan.clips - index * CLIPS, 0)) if plan.clips < CLIPS else CLIPS
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
     encode = _encoder(plan.codec) if plan.codec else _raw
     videos, audios, records = [], [], []
-    for i in range(index * CLIPS, index * CLIPS + count):
-        clip = render_seed(seed_of(plan.split, i), plan.world)
+    for i in range(index * CLIPS, min((index + 1) * CLIPS, plan.whole)):
+        clip = plan.clip(i)
         video, audio = encode(torch.from_numpy(clip.video), torch.from_numpy(clip.audio))
         videos.append(video)
         audios.append(audio)
@@ -104,7 +147,9 @@ def _make_shard(job: tuple[ShardPlan, int, str]) -> None:
     name = Path(folder) / f"{index:05d}"
     tensors = {"video": torch.stack(videos), "audio": torch.stack(audios)}
     checkpoint.write_atomic(name.with_suffix(".safetensors"), lambda path: save_file(tensors, path))
-    checkpoint.write_atomic(name.with_suffix(".jsonl"), lambda path: Path(path).write_text("\n".join(records) + "\n"))
+    checkpoint.write_atomic(
+        name.with_suffix(".jsonl"), lambda path: Path(path).write_text("\n".join(records) + "\n")
+    )
 
 
 def _raw(video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +183,7 @@ class Shards:
         self.records: list[dict[str, Any]] = [json.loads(row) for rows in lines for row in rows][:clips]
         if not self.places:
             raise ValueError(f"no finished shards in {folder}: make them first (happyhorse data make)")
-        self._open: dict[int, Any] = {}
+        self._open: OrderedDict[int, Any] = OrderedDict()  # the shards used last, oldest first
 
     def __len__(self) -> int:
         return len(self.places)
@@ -148,6 +193,9 @@ class Shards:
         file, row = self.places[index]
         if file not in self._open:
             self._open[file] = safe_open(self.files[file], framework="pt")
+            if len(self._open) > OPEN:
+                self._open.popitem(last=False)
+        self._open.move_to_end(file)
         return self._open[file].get_slice(name), row
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, dict[str, Any]]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from happyhorse import world
 from happyhorse.codec.audio import SAMPLES
-from happyhorse.codec.mel import RATE
-from happyhorse.codec.video import STRIDE_T
+from happyhorse.values import PONY, decoded_frames, latent_frames
 
 HELDOUT = 1 << 40
 SPLITS = ("train", "heldout")
@@ -21,20 +21,20 @@ SPLITS = ("train", "heldout")
 class WorldConfig:
     """What to render: size in pixels (multiples of 32), seconds at 25 fps, families (empty: all that can run here)."""
 
-    width: int = 224
-    height: int = 128
-    seconds: float = 3.0
+    width: int = PONY.width
+    height: int = PONY.height
+    seconds: float = PONY.seconds
     families: tuple[str, ...] = ()
 
     @property
     def latent_frames(self) -> int:
         """T: latent frames that cover `seconds` at 25 fps."""
-        return -(-(round(self.seconds * 25) - 1) // STRIDE_T) + 1
+        return latent_frames(round(self.seconds * PONY.fps))
 
     @property
     def frames(self) -> int:
         """F = 4(T-1)+1: pixel frames, also the number of audio latents."""
-        return STRIDE_T * (self.latent_frames - 1) + 1
+        return decoded_frames(self.latent_frames)
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,19 @@ def seed_of(split: str, index: int) -> int:
 
 def render_seed(seed: int, config: WorldConfig) -> RawClip:
     """Render and hear the scene of `seed`. Deterministic: same seed and config, same arrays."""
-    from happyhorse.world import scene as world
-
-    scene = world.sample(seed, config.frames / 25, config.families or None)
-    video = world.render(scene, config.width, config.height, 25.0, config.frames)
-    audio = world.hear(scene, RATE, config.frames * SAMPLES)
+    scene = world.sample(seed, config.frames / PONY.fps, config.families or None)
+    video = world.render(scene, config.width, config.height, PONY.fps, config.frames)
+    audio = world.hear(scene, PONY.rate, config.frames * SAMPLES)
     return RawClip(video, audio, record_of(scene))
 
 
-def record_of(scene: Any) -> dict[str, Any]:
-    """The JSON-ready record of a world scene."""
-    phones = [[p.symbol, p.start / RATE, p.end / RATE, i] for i, line in enumerate(scene.lines) for p in line.phonemes]
+def record_of(scene: world.Scene) -> dict[str, Any]:
+    """The JSON-ready record of a world scene; phones are [symbol, start in seconds, end in seconds, line]."""
+    phones = [
+        [phone.symbol, phone.start / world.RATE, phone.end / world.RATE, index]
+        for index, line in enumerate(scene.lines)
+        for phone in line.phonemes
+    ]
     return {
         "seed": scene.seed,
         "family": scene.family,

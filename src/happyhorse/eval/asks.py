@@ -20,7 +20,11 @@ MAIN: Mapping[str, str] = {
 }
 """The attribute that holds the main colour of a family's scenes."""
 
-SOUGHT: Mapping[str, tuple[str, ...]] = {"balls": ("color", "color2"), "piano": ("light",), "clock": ("hand",)}
+SOUGHT: Mapping[str, tuple[str, ...]] = {
+    "balls": ("color", "color2"),
+    "piano": ("light",),
+    "clock": ("hand",),
+}
 """Colours by which `motion` finds the events of a family, so a prompt has to name them."""
 
 
@@ -28,8 +32,8 @@ def main_color(scene: Scene) -> str | None:
     """The colour word a judge can look for; None for scenes that have no main colour, or two of them."""
     if "color2" in scene.attributes:
         return None
-    key = MAIN.get(scene.family)
-    return str(scene.attributes[key]) if key in scene.attributes else None
+    color = scene.attributes.get(MAIN.get(scene.family, ""))
+    return None if color is None else str(color)
 
 
 def prompt(scene: Scene, heldout: bool = False) -> str | None:

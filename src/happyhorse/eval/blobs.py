@@ -1,7 +1,8 @@
-"""Finding a thing of a known colour in a video: how much of it every pixel holds, and where it is, frame by frame.
+"""Finding a thing of a known colour in a video: how much of it every pixel holds, and where it is, frame by
+frame.
 
-Works on pixels alone, so it serves renders and generated clips alike. Rows and columns are in pixels, (0, 0) is the centre of
-the upper left one.
+Works on pixels alone, so it serves renders and generated clips alike. Rows and columns are in pixels, (0, 0)
+is the centre of the upper left one.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 Video = UInt8[np.ndarray, "F H W 3"]
+Color = Sequence[float] | np.ndarray  # RGB in 0..1
 
 
 @dataclass(frozen=True)
 class Track:
-    """A thing over frames: centre (x, y) in pixels, half height in pixels, and mass (pixels it covers; 0 = not seen)."""
+    """A thing over frames: centre (x, y), half height and mass, all in pixels; a mass of 0 means: not seen."""
 
     x: Float[np.ndarray, " F"]
     y: Float[np.ndarray, " F"]
@@ -30,17 +32,15 @@ class Track:
         return np.where(self.mass > 0, self.y + self.half, np.nan)
 
 
-def coverage(
-    video: Video, color: Sequence[float], others: Sequence[Sequence[float]] = ()
-) -> Float32[np.ndarray, "F H W"]:
+def coverage(video: Video, color: Color, others: Sequence[Color] = ()) -> Float32[np.ndarray, "F H W"]:
     """How much of each pixel is the moving thing of this colour (RGB in 0..1), 0..1.
 
     Pixels nearer to the colour of one of the `others`, things that move too, do not count.
 
-    Every pixel's background is the mean of those frames that lie at 80 to 95 % in order of unlikeness to the colour: so a thing
-    may rest in one place for most of the clip, other things may pass now and then, and what always looks like the colour is
-    background. Between background and colour the share is a projection (as
-    in matting), and what lies off that line, another thing passing by, does not count.
+    Every pixel's background is the mean of those frames that lie at 80 to 95 % in order of unlikeness to the
+    colour: so a thing may rest in one place for most of the clip, other things may pass now and then, and
+    what always looks like the colour is background. Between background and colour the share is a projection
+    (as in matting), and what lies off that line, another thing passing by, does not count.
     """
     target = np.asarray(color, np.float32)
     pixels = video.astype(np.float32) / 255
@@ -73,7 +73,8 @@ def coverage(
 def track(share: Float32[np.ndarray, "F H W"]) -> Track:
     """Follows the biggest compact thing in a video of coverage [F, H, W].
 
-    Its size is taken from the typical mass; it is looked for near where it was, and anywhere when it was lost.
+    Its size is taken from the typical mass; it is looked for near where it was, and anywhere when it was
+    lost.
     """
     frames, height, width = share.shape
     mass = share.sum((1, 2))
@@ -85,9 +86,11 @@ def track(share: Float32[np.ndarray, "F H W"]) -> Track:
     rows, columns = np.arange(height), np.arange(width)
     place: tuple[float, float] | None = None
     for f in range(frames):
-        smooth = _box(share[f], round(radius))
+        smooth = box(share[f], round(radius))
         if place is not None:
-            near = np.exp(-(np.square(rows - place[0])[:, None] + np.square(columns - place[1])) / (6 * radius) ** 2)
+            near = np.exp(
+                -(np.square(rows - place[0])[:, None] + np.square(columns - place[1])) / (6 * radius) ** 2
+            )
             smooth = smooth * (0.3 + 0.7 * near)
         row, column = np.unravel_index(np.argmax(smooth), smooth.shape)
         for _ in range(2):
@@ -101,11 +104,11 @@ def track(share: Float32[np.ndarray, "F H W"]) -> Track:
         spread = float(window.sum(1) @ np.square(rows - row)) / total
         # an ellipse of half height b has variance b^2 / 4; a pixel's own width adds 1/12
         x[f], y[f], half[f], seen[f] = column, row, 2 * max(spread - 1 / 12, 0.0) ** 0.5, total
-        place = (row, column)
+        place = (float(row), float(column))
     return Track(x, y, half, seen)
 
 
-def _shading(color: Sequence[float] | np.ndarray) -> float:
+def _shading(color: Color) -> float:
     """Squared RGB distance within which light and shade move a colour."""
     return 0.03 + 0.15 * float(np.square(color).sum())
 
@@ -114,10 +117,14 @@ def _disc(dy: np.ndarray, dx: np.ndarray, radius: float) -> np.ndarray:
     return np.square(dy)[:, None] + np.square(dx) < radius * radius
 
 
-def _box(image: np.ndarray, half: int) -> np.ndarray:
-    """Mean over squares of side 2 half + 1, by sums along both axes."""
+def box(image: Float32[np.ndarray, "H W"], half: int) -> Float[np.ndarray, "H W"]:
+    """Means of an image over squares of side 2 half + 1 around each pixel; outside counts as 0."""
     for axis in (0, 1):
-        total = np.cumsum(np.pad(image, [(half + 1, half) if a == axis else (0, 0) for a in (0, 1)]), axis=axis)
+        total = np.cumsum(
+            np.pad(image, [(half + 1, half) if a == axis else (0, 0) for a in (0, 1)]), axis=axis
+        )
         size = image.shape[axis]
-        image = (np.take(total, np.arange(size) + 2 * half + 1, axis) - np.take(total, np.arange(size), axis)) / (2 * half + 1)
+        image = (
+            np.take(total, np.arange(size) + 2 * half + 1, axis) - np.take(total, np.arange(size), axis)
+        ) / (2 * half + 1)
     return image

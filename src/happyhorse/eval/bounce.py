@@ -1,8 +1,8 @@
 """When a falling thing hits the ground: impact times finer than a frame, from the rows of its lower edge.
 
-Between impacts the edge follows a parabola of one known curvature, gravity. At an impact two such arcs meet; fitting one on
-either side and intersecting them gives the moment to a fraction of a frame, and does not need the frame in which the thing is
-squashed against the ground.
+Between impacts the edge follows a parabola of one known curvature, gravity. At an impact two such arcs meet;
+fitting one on either side and intersecting them gives the moment to a fraction of a frame, and does not need
+the frame in which the thing is squashed against the ground.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ Rows = Float[np.ndarray, " F"]
 ARC = 4  # frames that an arc is fitted to
 NEAR = 0.06  # heights of the picture from the ground within which an edge can touch it
 SWING = 0.03  # heights of the picture per frame: least speed at the end of a swing
+KINK = 0.0005  # heights of the picture: least mean distance from a smooth arc at an impact
 TURN = 0.014  # heights of the picture per frame: least change of speed at an impact
 
 
@@ -30,7 +31,7 @@ def impacts(bottom: Rows, height: int) -> Float[np.ndarray, " E"]:
     ground = np.percentile(rows, 95) - NEAR
     turns = np.zeros(len(rows))
     for k in range(1, len(rows) - 3):
-        if max(rows[k], rows[k + 1]) > ground:
+        if max(rows[k], rows[k + 1]) > ground and _kink(rows, k) > KINK:
             turns[k] = _turn(rows, k, gravity, 3)[1]
     marks: list[int] = []
     for k in np.argsort(turns)[::-1]:
@@ -50,16 +51,19 @@ def impacts(bottom: Rows, height: int) -> Float[np.ndarray, " E"]:
 def blows(bottom: Rows, height: int) -> Float[np.ndarray, " E"]:
     """Times in frames, in order, at which a tool swung from rest, ever faster, is stopped by what it hits.
 
-    `bottom` [F] are the rows of its lower edge (NaN = not seen), `height` in pixels is that of the picture. In a swing of
-    constant acceleration the root of the distance covered grows evenly, so the last two frames of the swing tell when it
-    reaches its target. What is hit may give way, as a nail does: the tool is stopped that much lower from blow to blow.
+    `bottom` [F] are the rows of its lower edge (NaN = not seen), `height` in pixels is that of the picture.
+    In a swing of constant acceleration the root of the distance covered grows evenly, so the last two frames
+    of the swing tell when it reaches its target. What is hit may give way, as a nail does: the tool is
+    stopped that much lower from blow to blow.
     """
     rows = _filled(bottom) / height
     speed = np.diff(rows)
     stops = [
         m
         for m in range(2, len(rows) - 1)
-        if speed[m - 2 : m].max() > SWING and speed[m - 1] > 0.1 * speed[m - 2] and speed[m] < 0.1 * speed[m - 2 : m].max()
+        if speed[m - 2 : m].max() > SWING
+        and speed[m - 1] > 0.1 * speed[m - 2]
+        and speed[m] < 0.1 * speed[m - 2 : m].max()
     ]
     give = np.clip(np.diff(rows[stops], prepend=np.nan), 0.0, 0.06)
     give[:1] = np.median(give[1:]) if len(give) > 1 else 0.0
@@ -90,7 +94,9 @@ def _gravity(rows: np.ndarray) -> float:
     return float(np.median(flight)) if len(flight) >= 4 else 0.004
 
 
-def _fit(rows: np.ndarray, first: int, last: int, gravity: float, origin: float) -> tuple[float, float, float]:
+def _fit(
+    rows: np.ndarray, first: int, last: int, gravity: float, origin: float
+) -> tuple[float, float, float]:
     """Row and speed at `origin` of the arc through frames first..last, and its residual."""
     t = np.arange(first, last + 1) - origin
     flat = rows[first : last + 1] - 0.5 * gravity * t * t
@@ -99,6 +105,13 @@ def _fit(rows: np.ndarray, first: int, last: int, gravity: float, origin: float)
     speed = float((t - t.mean()) @ flat / np.square(t - t.mean()).sum())
     row = float(flat.mean() - speed * t.mean())
     return row, speed, float(np.abs(flat - row - speed * t).mean())
+
+
+def _kink(rows: np.ndarray, k: int) -> float:
+    """How far the rows around frames k and k + 1 are from one smooth arc."""
+    nearby = rows[max(k - 2, 0) : k + 4]
+    t = np.arange(len(nearby)) - (len(nearby) - 1) / 2
+    return float(np.abs(nearby - np.polyval(np.polyfit(t, nearby, 2), t)).mean())
 
 
 def _turn(rows: np.ndarray, k: int, gravity: float, size: int) -> tuple[float, float, float]:
@@ -118,7 +131,7 @@ def _turn(rows: np.ndarray, k: int, gravity: float, size: int) -> tuple[float, f
 
 
 def _best(rows: np.ndarray, k: int, gravity: float, size: int) -> float:
-    """The impact time near k: of the three ways to share out the frames, the one that fits best and agrees with itself."""
+    """The impact time near k: of three ways to share out the frames, the one that fits best and agrees with itself."""
     choices = []
     for middle in (k - 1, k, k + 1):
         if 0 <= middle < len(rows) - 1:

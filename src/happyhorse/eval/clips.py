@@ -1,7 +1,8 @@
 """Measuring clips: what was asked for, what is seen, what is heard, gathered into one report.
 
-A clip is (scene, video, audio): the scene says what was asked for and nothing else of it is used, so the same code measures
-renders of the world (where the answer is known) and clips that a model made of the scene's caption.
+A clip is (scene, video, audio): the scene says what was asked for and nothing else of it is used, so the same
+code measures renders of the world (where the answer is known) and clips that a model made of the scene's
+caption.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from happyhorse.eval import motion, sync
-from happyhorse.eval.intervals import Figure, bootstrap
+from happyhorse.eval import lips, motion, sync
+from happyhorse.eval.asks import main_color
+from happyhorse.eval.intervals import Figure, bootstrap, share
 from happyhorse.eval.judge import Judge, Verdict
 from happyhorse.eval.onsets import onsets
 from happyhorse.eval.quality import Quality, inspect
@@ -21,6 +23,7 @@ from happyhorse.world.scene import Scene
 
 Clip = tuple[Scene, UInt8[np.ndarray, "F H W 3"], Float32[np.ndarray, " N"]]
 
+FACE = "face"  # the family in which one face speaks
 MARGIN = 0.1  # s at both ends of a clip in which an event can be seen but not heard, or not fitted
 
 
@@ -28,15 +31,20 @@ MARGIN = 0.1  # s at both ends of a clip in which an event can be seen but not h
 class Part:
     """One row of a report: all clips, or those of one family.
 
-    sync and control are None where no events can be matched; family and color are shares of clips in which the judge finds what
-    was asked for, None without a judge; `offsets` and `control_offsets` in ms are what the histogram shows.
+    sync, and lips for faces, stand beside their shuffled controls; they are None where there is nothing to
+    match. family, color and sound are shares of clips in which the judge finds what was asked for, None
+    without a judge or a main colour; quality: means over clips; `offsets` and `control_offsets` in ms are
+    what the histogram shows.
     """
 
     clips: int
     sync: sync.Sync | None
     control: sync.Sync | None
+    lips: lips.LipSync | None
+    lips_control: lips.LipSync | None
     family: Figure | None
     color: Figure | None
+    sound: Figure | None
     quality: Mapping[str, Figure]
     offsets: tuple[float, ...] = ()
     control_offsets: tuple[float, ...] = ()
@@ -55,6 +63,7 @@ class Report:
 class _Seen:
     family: str
     moments: sync.Moments | None
+    speech: lips.Speech | None
     verdict: Verdict | None
     asked_color: str | None
     quality: Quality
@@ -63,7 +72,8 @@ class _Seen:
 def evaluate(
     clips: Iterable[Clip], fps: float = 25.0, rate: int = 16_000, judge: Judge | None = None, seed: int = 0
 ) -> Report:
-    """Measures clips of pictures [F, H, W, 3] at `fps` frames/s and sound [N] at `rate` Hz; `seed` is of the intervals.
+    """Measures clips of pictures [F, H, W, 3] at `fps` frames/s and sound [N] at `rate` Hz; `seed` is of the
+    intervals.
 
     Clips are looked at one by one and not kept. Raises ValueError when there are none.
     """
@@ -99,28 +109,34 @@ def moments(
 def _look(
     scene: Scene, video: np.ndarray, audio: np.ndarray, fps: float, rate: int, judge: Judge | None
 ) -> _Seen:
-    color = scene.attributes.get("color")
     return _Seen(
         family=scene.family,
         moments=moments(scene, video, audio, fps, rate),
+        speech=lips.listen(video, audio, fps, rate) if scene.family == FACE else None,
         verdict=judge(video, audio, rate) if judge is not None else None,
-        asked_color=str(color) if color is not None else None,
+        asked_color=main_color(scene),
         quality=inspect(video, audio, rate),
     )
 
 
 def _part(seen: list[_Seen], control: list[sync.Moments], generator: np.random.Generator) -> Part:
     pairs = [one.moments for one in seen if one.moments is not None]
+    speech = [one.speech for one in seen if one.speech is not None]
+    strangers = lips.shuffled(speech)
+    judged = [(one, one.verdict) for one in seen if one.verdict is not None]
     return Part(
         clips=len(seen),
         sync=sync.measure(pairs, generator) if pairs else None,
         control=sync.measure(control, generator) if control else None,
-        family=_share([one.verdict.family == one.family for one in seen if one.verdict is not None]),
-        color=_share(
-            [one.verdict.color == one.asked_color for one in seen if one.verdict is not None and one.asked_color]
-        ),
+        lips=lips.measure(speech, generator) if speech else None,
+        lips_control=lips.measure(strangers, generator) if strangers else None,
+        family=_share([verdict.family == one.family for one, verdict in judged]),
+        color=_share([verdict.color == one.asked_color for one, verdict in judged if one.asked_color]),
+        sound=_share([verdict.sound == one.family for one, verdict in judged]),
         quality={
-            name: bootstrap([getattr(one.quality, name) for one in seen], lambda x: float(np.mean(x)), generator)
+            name: bootstrap(
+                [getattr(one.quality, name) for one in seen], lambda x: float(np.mean(x)), generator
+            )
             for name in Quality.__dataclass_fields__
         },
         offsets=_offsets(pairs),
@@ -133,6 +149,4 @@ def _offsets(pairs: list[sync.Moments]) -> tuple[float, ...]:
 
 
 def _share(hits: list[bool]) -> Figure | None:
-    from happyhorse.eval.intervals import share
-
     return share(sum(hits), len(hits)) if hits else None

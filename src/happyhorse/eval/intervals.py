@@ -20,11 +20,11 @@ class Figure:
     low: float
     high: float
 
-    def text(self, digits: int = 1, unit: str = "") -> str:
-        """"12.3 [10.1, 14.9] ms", or "n/a"."""
+    def text(self, digits: int = 1) -> str:
+        """The value with its interval, as in "12.3 [10.1, 14.9]", or "n/a"."""
         if math.isnan(self.value):
             return "n/a"
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]{unit and ' ' + unit}"
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
 def bootstrap(
@@ -33,10 +33,11 @@ def bootstrap(
     generator: np.random.Generator,
     resamples: int = 500,
 ) -> Figure:
-    """`statistic` of the items with its 95 % percentile interval over resamples with replacement (Efron 1979).
+    """`statistic` of the items with its 95 % percentile interval over resamples with replacement (Efron
+    1979).
 
-    Items are clips, not events: events of one clip share its errors, so a clip is drawn whole. Resamples in which the
-    statistic is undefined (NaN) do not count.
+    Items are clips, not events: events of one clip share its errors, so a clip is drawn whole. Resamples in
+    which the statistic is undefined (NaN) do not count.
     """
     value = statistic(items)
     if math.isnan(value):
@@ -48,7 +49,7 @@ def bootstrap(
 
 
 def share(successes: int, total: int) -> Figure:
-    """The share successes / total with Wilson's 95 % score interval (Wilson 1927), which holds at 0 and 1 and in small samples."""
+    """The share successes / total with Wilson's 95 % score interval (Wilson 1927), which holds in small samples too."""
     if total == 0:
         return Figure(math.nan, math.nan, math.nan)
     z = 1.959964

@@ -1,10 +1,12 @@
 """When things happen in a picture: times of visible events from the pixels of a clip, by family of scenes.
 
-What a clip was asked to show (its family and attributes: colours, which side) tells what to look for; where and when comes from
-the pixels alone, so renders and generated clips are measured alike. Times are in seconds; frame f shows f / fps.
+What a clip was asked to show (its family and attributes: colours, which side) tells what to look for; where
+and when comes from the pixels alone, so renders and generated clips are measured alike. Times are in seconds;
+frame f shows f / fps.
 
-A change between two frames (a bar lights up, a hand jumps) is placed half a frame before the first frame that shows it, and is
-known to half a frame. Where something moves before it strikes, its path gives the moment more finely.
+A change between two frames (a bar lights up, a hand jumps) is placed half a frame before the first frame that
+shows it, and is known to half a frame. Where something moves before it strikes, its path gives the moment
+more finely.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ def _columns(level: np.ndarray) -> np.ndarray:
 
 
 def _steps(change: np.ndarray, least: float, share: float = 0.3, apart: int = 2) -> np.ndarray:
-    """Times in frames of the peaks of a curve of change [F] that reach `least` and a share of its typical high peaks."""
+    """Times in frames of the peaks of a curve of change [F] that reach `least` and a share of its high peaks."""
     peaks = [
         k
         for k in range(1, len(change))

@@ -1,9 +1,10 @@
 """When sounds begin: onsets of a waveform to about a millisecond, without any learnt part.
 
-Two steps. A spectral flux on a grid of 1 ms finds where energy rises in many bands at once (Bello et al. 2005, "A tutorial
-on onset detection in music signals"). Then each candidate is refined on the samples: what rang before the onset is predicted
-linearly and taken off, and the point that best splits the remainder into a quiet and a loud part is the onset (Akaike's
-criterion on the variance of both parts, as in the picking of seismic arrivals: Maeda 1985; Sleeman and van Eck 1999).
+Two steps. A spectral flux on a grid of 1 ms finds where energy rises in many bands at once (Bello et al.
+2005, "A tutorial on onset detection in music signals"). Then each candidate is refined on the samples: what
+rang before the onset is predicted linearly and taken off, and the point that best splits the remainder into a
+quiet and a loud part is the onset (Akaike's criterion on the variance of both parts, as in the picking of
+seismic arrivals: Maeda 1985; Sleeman and van Eck 1999).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from jaxtyping import Float
 
 WINDOW = 0.016  # s, of the spectra
 LAG = 0.010  # s, over which energy has to rise
-RISE = 2.5  # dB, mean over bands, that makes an onset
+RISE = 6.0  # dB, mean over bands, that makes an onset
 APART = 0.050  # s, between two onsets
 RANGE = 50.0  # dB under the loudest spectrum that counts as silence
 BANDS = 20
@@ -32,15 +33,20 @@ def flux(wave: Float[np.ndarray, " N"], rate: int) -> Float[np.ndarray, " M"]:
         return np.zeros(count)
     level = 10 * np.log10(energy + loudest * 10 ** (-RANGE / 10))
     lag = round(1000 * LAG)
+    edge = round(500 * WINDOW)  # where half of the window lies outside
     past = np.concatenate([np.repeat(level[:1], lag, 0), level[:-lag]])[:count]
-    return np.maximum(level - past, 0).mean(1)
+    # a band counts by how far it stands above silence: a pure tone fills few bands, a knock all of them
+    above = level - 10 * np.log10(loudest) + RANGE
+    curve = (np.maximum(level - past, 0) * above).sum(1) / (above.sum(1) + 3.0 * BANDS)
+    curve[:edge] = curve[max(count - edge, 0) :] = 0
+    return curve
 
 
 def onsets(wave: Float[np.ndarray, " N"], rate: int = 16_000, rise: float = RISE) -> Float[np.ndarray, " E"]:
     """Times in seconds at which sounds begin, in order.
 
-    A wave [N] at `rate` Hz; `rise` in dB is how much the mean band has to gain within 10 ms. Onsets are at least 50 ms apart.
-    A sound that is already there at the start of the wave has no onset.
+    A wave [N] at `rate` Hz; `rise` in dB is how much the mean band has to gain within 10 ms. Onsets are at
+    least 50 ms apart. A sound that is already there at the start of the wave has no onset.
     """
     wave = np.asarray(wave, np.float64)
     curve = flux(wave, rate)
@@ -55,7 +61,8 @@ def onsets(wave: Float[np.ndarray, " N"], rate: int = 16_000, rise: float = RISE
 def _bands(wave: np.ndarray, rate: int, count: int) -> np.ndarray:
     """[count, BANDS] energy in bands of equal width in log frequency over spectra 1 ms apart."""
     size = round(WINDOW * rate)
-    padded = np.pad(wave, (size // 2, size))
+    # mirrored, so that neither end of the wave is a jump
+    padded = np.pad(wave, (size // 2, size), mode="reflect" if len(wave) > size else "constant")
     starts = np.round(np.arange(count) * rate / 1000).astype(int)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[starts]
     power = np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)) ** 2

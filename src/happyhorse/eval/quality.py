@@ -17,8 +17,8 @@ FULL = 0.999  # level from which a sample counts as clipped
 class Quality:
     """Faults of one clip.
 
-    loudness: RMS in dBFS; silence: share of 20 ms frames below -60 dBFS; clipping: share of samples at full scale; jitter: see
-    `jitter`; motion: mean change of a pixel from frame to frame, in 8-bit levels.
+    loudness: RMS in dBFS; silence: share of 20 ms frames below -60 dBFS; clipping: share of samples at full
+    scale; jitter: see `jitter`; motion: mean change of a pixel from frame to frame, in 8-bit levels.
     """
 
     loudness: float
@@ -28,7 +28,9 @@ class Quality:
     motion: float
 
 
-def inspect(video: UInt8[np.ndarray, "F H W 3"], audio: Float[np.ndarray, " N"], rate: int = 16_000) -> Quality:
+def inspect(
+    video: UInt8[np.ndarray, "F H W 3"], audio: Float[np.ndarray, " N"], rate: int = 16_000
+) -> Quality:
     """The faults of a clip of pictures [F, H, W, 3] and sound [N] at `rate` Hz."""
     steps = _steps(video)
     return Quality(
@@ -57,7 +59,8 @@ def silence(audio: Float[np.ndarray, " N"], rate: int = 16_000) -> float:
 
 
 def jitter(video: UInt8[np.ndarray, "F H W 3"]) -> float:
-    """How much the stillest half of a picture trembles: mean change from frame to frame there, in 8-bit levels.
+    """How much the stillest half of a picture trembles: mean change from frame to frame there, in 8-bit
+    levels.
 
     0 for a drawn scene in front of a fixed camera; codecs and generators that flicker show 1 and more.
     """

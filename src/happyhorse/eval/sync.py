@@ -1,7 +1,8 @@
 """Does the sound belong to the picture: offsets between seen and heard events, beside a shuffled control.
 
-Offset = t_audio - t_video in ms, + = sound late. Dense events make small offsets by chance alone, so a figure of sync says
-nothing without its control: the same measurement with every picture given the sound of another clip.
+Offset = t_audio - t_video in ms, + = sound late. Dense events make small offsets by chance alone, so a figure
+of sync says nothing without its control: the same measurement with every picture given the sound of another
+clip.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class Moments:
 class Sync:
     """Figures of sync over clips; offsets in ms, shares of 0..1, each with its 95 % interval.
 
-    median, mae and p95 (of absolute offsets) are over matched events; `within` is the share of all seen events that have a sound
-    inside the ITU window, so a missing sound counts; precision and recall are of heard and seen events that found a partner.
+    median, mae and p95 (of absolute offsets) are over matched events; `within` is the share of all seen
+    events that have a sound inside the ITU window, so a missing sound counts; precision and recall are of
+    heard and seen events that found a partner.
     """
 
     clips: int
@@ -93,12 +95,7 @@ def shuffled(clips: Sequence[Moments], rounds: int = 3) -> list[Moments]:
     """
     count = len(clips)
     steps = sorted({1 + (count - 1) * r // rounds for r in range(rounds)}) if count > 1 else []
-    return [
-        Moments(clips[i].seen, clips[(i + step) % count].heard)
-        for step in steps
-        if step % count
-        for i in range(count)
-    ]
+    return [Moments(clips[i].seen, clips[(i + step) % count].heard) for step in steps for i in range(count)]
 
 
 @dataclass(frozen=True)

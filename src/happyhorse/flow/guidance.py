@@ -6,8 +6,6 @@ guidance). A weight of 1 adds nothing, so its pass need not be run. Note the con
 + g (c - u)``, where g = w - 1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -6,8 +6,6 @@ axes of ``x``: ``[B]`` gives every sample its own level, ``[B, L]`` every token;
 and thereby a condition.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -14,8 +14,6 @@ Every sampler has the same shape: ``sampler(velocity, x, sigmas, ...) -> x``.
   is cancelled.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

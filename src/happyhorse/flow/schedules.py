@@ -4,8 +4,6 @@ A schedule is a float32 tensor [N+1] that falls from near 1 to exactly 0; step k
 k+1.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

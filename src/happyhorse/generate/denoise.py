@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from happyhorse.config import suggestion
+from happyhorse.errors import did_you_mean
 from happyhorse.flow import samplers, schedules
 from happyhorse.flow.guidance import guide
 from happyhorse.generate import noise
@@ -33,7 +33,7 @@ def denoise(
     """
     if request.sampler not in samplers.SAMPLERS:
         raise ValueError(
-            f"no sampler called {request.sampler!r}{suggestion(request.sampler, samplers.SAMPLERS)}"
+            f"no sampler called {request.sampler!r}{did_you_mean(request.sampler, samplers.SAMPLERS)}"
         )
     t, y, x = shape.video.latent
     codec = model.codec

@@ -5,7 +5,7 @@ everything else: training, distillation and sampling speak latents.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from happyhorse import checkpoint, config
 from happyhorse.codec.text import TextConfig, TextEmbedder
 from happyhorse.model.horse import Horse, initialise
+from happyhorse.model.layers import Layer
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
 
@@ -27,7 +28,9 @@ class Denoiser(nn.Module):
         """Starting weights drawn from `seed`: the untrained model is the zero velocity."""
         super().__init__()
         if horse.text_in_channels != text.width:
-            raise ValueError(f"text vectors of {text.width} do not fit a network that takes {horse.text_in_channels}")
+            raise ValueError(
+                f"text vectors of {text.width} do not fit a network that takes {horse.text_in_channels}"
+            )
         generator = torch.Generator().manual_seed(seed)
         self.text = TextEmbedder(text)
         with torch.no_grad():
@@ -54,7 +57,12 @@ class Denoiser(nn.Module):
         given = torch.cat([given_video.repeat_interleave(grid.frame_tokens, 1), given_audio], 1)
         mask = (ids > 0).any(-1)
         out_video, out_audio = self.horse(
-            patchify(video), audio, self.text(ids), coords, text_mask=None if mask.all() else mask, given=given
+            patchify(video),
+            audio,
+            self.text(ids),
+            coords,
+            text_mask=None if mask.all() else mask,
+            given=given,
         )
         return unpatchify(out_video, grid), out_audio
 
@@ -62,9 +70,9 @@ class Denoiser(nn.Module):
         """The layers, each a unit of sharded training."""
         return list(self.horse.block.layers)  # type: ignore[arg-type]
 
-    def row_blocks(self, name: str, parameter: Tensor) -> tuple[int, ...]:
-        """How the rows of a fused matrix divide: experts, and q, k, v, gate within each."""
-        layer = self.horse.block.layers[int(name.split("layers.")[1].split(".")[0])]  # type: ignore[index]
+    def row_blocks(self, name: str, parameter: Float[Tensor, "out in"]) -> tuple[int, ...]:
+        """How the rows of a fused matrix [out, in] of a layer divide: experts, and q, k, v, gate within each."""
+        layer = cast(Layer, self.horse.block.layers[int(name.split("layers.")[1].split(".")[0])])
         experts = layer.attention.linear_qkv.experts
         columns = layer.attention.columns if "linear_qkv" in name else (parameter.shape[0] // experts,)
         return tuple(rows for rows in columns if rows) * experts
@@ -75,9 +83,12 @@ class Denoiser(nn.Module):
 
 
 def pad_tokens(
-    texts: list[tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]], features: int
+    texts: list[tuple[Int[Tensor, "_ G"], Float[Tensor, " _"]]], features: int
 ) -> tuple[Int[Tensor, "B n G"], Float[Tensor, "B n"]]:
-    """Stack token lists of several prompts, padded with featureless rows to the longest (at least one row)."""
+    """Stack token lists of several prompts, padded with featureless rows to the longest (at least one row).
+
+    Each prompt has `features` G a token and a number of tokens of its own; n is the largest.
+    """
     longest = max(1, *(len(times) for _, times in texts))
     ids = torch.zeros(len(texts), longest, features, dtype=torch.int32)
     clock = torch.zeros(len(texts), longest)
@@ -90,6 +101,8 @@ def pad_tokens(
 def load_denoiser(path: str | Path) -> tuple[Denoiser, dict[str, Any]]:
     """The model of a checkpoint of kind "denoiser", in evaluation mode, and the checkpoint's facts."""
     part = checkpoint.load(path, "denoiser")
-    model = Denoiser(config.build(HorseConfig, part.config["horse"]), config.build(TextConfig, part.config["text"]))
+    model = Denoiser(
+        config.build(HorseConfig, part.config["horse"]), config.build(TextConfig, part.config["text"])
+    )
     checkpoint.load_into(model, part.weights, str(path))
     return model.eval().requires_grad_(False), part.facts

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from happyhorse.media import KINDS, hidden_beside
+from happyhorse.files import hidden_beside
+from happyhorse.media import KINDS
 from happyhorse.values import Request
 
 LONGEST_NAME = 60  # characters of the prompt in a file name

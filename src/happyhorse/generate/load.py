@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from happyhorse.checkpoint import sha256
-from happyhorse.codec import Codec, load_codec
-from happyhorse.config import suggestion
+from happyhorse.codec import Codec, latent_version, load_codec
+from happyhorse.errors import did_you_mean
 from happyhorse.generate.denoiser import Denoiser, load_denoiser
 from happyhorse.values import PONY, Format, Request
 
@@ -50,7 +49,7 @@ class Model:
         known = Request.__dataclass_fields__
         for key in asked:
             if key not in known:
-                raise ValueError(f"unknown option {key!r}{suggestion(key, known)}")
+                raise ValueError(f"unknown option {key!r}{did_you_mean(key, known)}")
         return Request(prompt=prompt, **chosen | {k: v for k, v in asked.items() if v is not None})
 
     @property
@@ -78,7 +77,8 @@ def load(model: str | Path = "pony") -> Model:
     denoiser_path, codec_path, name = _find(str(model))
     denoiser, facts = load_denoiser(denoiser_path)
     codec = load_codec(str(codec_path))
-    if facts.get("codec", sha256(codec_path)) != sha256(codec_path):
+    latents = latent_version(str(codec_path))
+    if facts.get("codec", latents) != latents:
         raise ValueError(
             f"{denoiser_path} was trained on another codec than {codec_path}; put the codec of its own training there"
         )
@@ -111,7 +111,7 @@ def _find(model: str) -> tuple[Path, Path, str]:
     folder = Path(model)
     if not folder.exists():
         known = packaged()
-        remedy = suggestion(model, known) if known else "; train one (happyhorse train --help)"
+        remedy = did_you_mean(model, known) if known else "; train one (happyhorse train --help)"
         raise ValueError(f"no model called {model!r}, and no folder of that name{remedy}")
     found = [folder] if folder.is_file() else []
     folder = folder.parent if folder.is_file() else folder

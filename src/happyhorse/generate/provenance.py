@@ -10,15 +10,14 @@ linked by it.
 import datetime
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from happyhorse.files import write_atomic
 from happyhorse.generate.clock import Clock
-from happyhorse.media import hidden_beside
 from happyhorse.values import Request
 
 MIME = {".mp4": "video/mp4"}
@@ -79,8 +78,8 @@ def sign(whole: Path, statement: Mapping[str, Any], kind: str) -> None:
     import c2pa
 
     certificates, key = _identity()
-    signed = hidden_beside(whole)
-    try:
+
+    def write(signed: Path) -> None:
         with (
             c2pa.Signer.from_info(
                 c2pa.C2paSignerInfo(alg=b"es256", sign_cert=certificates, private_key=key, ta_url=None)
@@ -93,17 +92,21 @@ def sign(whole: Path, statement: Mapping[str, Any], kind: str) -> None:
                 builder.sign(signer, MIME[kind], source, target)
             except c2pa.C2paError as error:
                 raise OSError(f"the clip could not be signed ({error}); is the disk full?") from error
-        os.replace(signed, whole)
-    finally:
-        signed.unlink(missing_ok=True)
+
+    write_atomic(whole, write)
 
 
 def credentials(path: str | Path) -> dict[str, Any] | None:
     """What a file says about its origin, or None when it says nothing.
 
     Keys: `state` ("Valid", "Trusted" or "Invalid"; "Invalid" means changed after signing), `machine_made`
-    (bool), `software`, and `facts` (model, seed, prompt_sha256, ...; empty for files of other software).
+    (bool), `software`, and `facts` (model, seed, prompt_sha256, ...; empty for files of other software). Raises
+    ValueError for a file that is no MP4, or where c2pa is not installed.
     """
+    if not can_sign(Path(path)):
+        raise ValueError(
+            f"the origin of {path} cannot be read: that takes an MP4 file, and: pip install c2pa-python"
+        )
     import c2pa
 
     try:

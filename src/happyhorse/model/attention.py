@@ -1,7 +1,5 @@
 """Softmax attention with grouped queries: over the whole sequence, or over nearby frames for video queries."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

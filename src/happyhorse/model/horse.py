@@ -6,8 +6,6 @@ tokens, so a clean token *is* a condition. Parameter names and shapes of the 15B
 published checkpoints (15B spec section 2.9).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 

@@ -10,8 +10,6 @@ the weights, or bf16 under `torch.autocast`, so the same code serves bf16 weight
 precision training.
 """
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float

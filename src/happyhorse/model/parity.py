@@ -3,8 +3,6 @@
 It runs the very modules generation uses, so a checked number here is a checked number there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -12,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from happyhorse.checkpoint import load_into
 from happyhorse.config import build
 from happyhorse.model.attention import LOCAL_RADIUS, Window
 from happyhorse.model.horse import Horse
@@ -68,20 +67,9 @@ def velocities(
 def with_weights(config: HorseConfig, weights: Mapping[str, Tensor]) -> Horse:
     """The network of `config` holding a copy of `weights`, matrices rounded to `config.param_dtype`.
 
-    Raises `ValueError` naming every missing, extra or misshapen key.
+    Raises `ValueError` naming missing, extra and misshapen keys.
     """
     with torch.device("meta"):
         horse = Horse(config)
-    wanted = horse.state_dict()
-    wrong = [f"{key} is missing" for key in wanted if key not in weights]
-    wrong += [f"{key} belongs to no part of this network" for key in weights if key not in wanted]
-    wrong += [
-        f"{key} has shape {tuple(weights[key].shape)}, not {tuple(tensor.shape)}"
-        for key, tensor in wanted.items()
-        if key in weights and weights[key].shape != tensor.shape
-    ]
-    if wrong:
-        raise ValueError(f"weights do not fit the config; correct either: {'; '.join(wrong)}")
-    rounded = {key: weights[key].detach().to(tensor.dtype, copy=True) for key, tensor in wanted.items()}
-    horse.load_state_dict(rounded, assign=True)
+    load_into(horse, weights)
     return horse

@@ -5,8 +5,6 @@ open 15B weights (15B spec section 1.2), and the presets at the end are the only
 written down.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

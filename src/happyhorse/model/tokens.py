@@ -5,8 +5,6 @@ A sequence is `[video | audio | text]` without separators (15B spec section 3.1)
 Positions of all three are measured in latent video frames, so that sound, picture and words share one clock.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +28,7 @@ class Grid:
     columns: int
 
     @classmethod
-    def of(cls, frames: int, latent_rows: int, latent_columns: int) -> Grid:
+    def of(cls, frames: int, latent_rows: int, latent_columns: int) -> "Grid":
         """The grid of a latent [C, frames, latent_rows, latent_columns]. Raises `ValueError` on an odd side."""
         if latent_rows % PATCH or latent_columns % PATCH:
             raise ValueError(

@@ -43,11 +43,15 @@ class VideoObjective:
     adam_parameters = ("encode_in", "encode_out", "decode_out")
 
     def __init__(
-        self, codec: VideoCodecConfig, crops: VideoCropConfig, loop: LoopConfig, train: Shards, heldout: Shards
+        self,
+        codec: VideoCodecConfig,
+        crops: VideoCropConfig,
+        loop: LoopConfig,
+        train: Shards,
+        heldout: Shards,
     ) -> None:
         """A new codec whose linear part is fitted to `train` at once."""
-        torch.manual_seed(loop.seed)
-        self.module = VideoCodec(codec)
+        self.module = VideoCodec(codec, torch.Generator().manual_seed(loop.seed))
         self.module.adam_parameters = self.adam_parameters  # type: ignore[assignment]
         self.crops, self.loop, self.shards, self.heldout = crops, loop, train, heldout
         self.kept = self.module.linear.fit(_patches(train))
@@ -77,7 +81,10 @@ class VideoObjective:
         n, size = min(self.crops.frames, frames), self.crops.size
         best, liveliest = None, -1.0
         for _ in range(self.crops.candidates):
-            starts = [int(torch.randint(limit + 1, (), generator=generator)) for limit in (frames - n, height - size, width - size)]
+            starts = [
+                int(torch.randint(limit + 1, (), generator=generator))
+                for limit in (frames - n, height - size, width - size)
+            ]
             f, y, x = starts
             crop = view[row, f : f + n, y : y + size, x : x + size]
             motion = float((crop[1:].short() - crop[:-1].short()).abs().float().mean())
@@ -99,17 +106,22 @@ class VideoObjective:
             families.setdefault(record["family"], []).append(-10 * math.log10(max(mse, 1e-10)))
         scores = [score for group in families.values() for score in group]
         means = {f"psnr_{name}": sum(group) / len(group) for name, group in sorted(families.items())}
-        return {"psnr": sum(scores) / len(scores), "psnr_worst_family": min(means.values()), "psnr_worst": min(scores)} | means
+        return {
+            "psnr": sum(scores) / len(scores),
+            "psnr_worst_family": min(means.values()),
+            "psnr_worst": min(scores),
+        } | means
 
     @torch.no_grad()
-    def preview(self, folder: Path, step: int) -> None:
+    def preview(self, folder: Path | None, step: int) -> None:
         """PNG of held-out frames above their reconstructions."""
         rows = []
         for i in range(min(8, len(self.heldout))):
             pixels = self.heldout[i][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             output = self.module.decode(self.module.encode(pixels))
             rows += [pixels[0], output[0]]
-        save_frames(folder / f"{step:06d}.png", rows)
+        if folder is not None:
+            save_frames(folder / f"{step:06d}.png", rows)
 
     def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
         """Write `video.safetensors` of kind "codec-video"."""
@@ -121,7 +133,10 @@ class VideoObjective:
 def moving(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B 1 F H W"]:
     """1 where a pixel changes by more than 0.05 since or until the neighbouring frame, grown by two pixels; else 0."""
     change = (video.diff(dim=2).abs().amax(1, keepdim=True) > 0.05).float()
-    mask = torch.maximum(torch.nn.functional.pad(change, (0, 0, 0, 0, 1, 0)), torch.nn.functional.pad(change, (0, 0, 0, 0, 0, 1)))
+    mask = torch.maximum(
+        torch.nn.functional.pad(change, (0, 0, 0, 0, 1, 0)),
+        torch.nn.functional.pad(change, (0, 0, 0, 0, 0, 1)),
+    )
     return torch.nn.functional.max_pool3d(mask, (1, 5, 5), 1, (0, 2, 2))
 
 
@@ -130,7 +145,11 @@ def _patches(shards: Shards, share: int = 10) -> Iterator[Tensor]:
     for i in range(min(len(shards), 400)):
         video = shards[i][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         flat = patchify(video).flatten(0, 3)
-        yield flat[torch.randperm(flat.shape[0], generator=torch.Generator().manual_seed(i))[: flat.shape[0] // share]]
+        yield flat[
+            torch.randperm(flat.shape[0], generator=torch.Generator().manual_seed(i))[
+                : flat.shape[0] // share
+            ]
+        ]
 
 
 class AudioObjective:
@@ -139,11 +158,16 @@ class AudioObjective:
     adam_parameters = ("encode_in", "encode_out", "decode_out", "vocoder_out", "depthwise")
 
     def __init__(
-        self, codec: AudioCodecConfig, crop_steps: int, noise: float, loop: LoopConfig, train: Shards, heldout: Shards
+        self,
+        codec: AudioCodecConfig,
+        crop_steps: int,
+        noise: float,
+        loop: LoopConfig,
+        train: Shards,
+        heldout: Shards,
     ) -> None:
         """A new codec whose linear part is fitted to `train` at once."""
-        torch.manual_seed(loop.seed)
-        self.module = AudioCodec(codec)
+        self.module = AudioCodec(codec, torch.Generator().manual_seed(loop.seed))
         self.module.adam_parameters = self.adam_parameters  # type: ignore[assignment]
         self.crop_steps, self.noise, self.loop = crop_steps, noise, loop
         self.waves = _waves(train)
@@ -157,8 +181,13 @@ class AudioObjective:
         clips = indices(len(self.waves), self.loop.batch, self.loop.seed, step)[part::parts]
         generator = step_generator(self.loop.seed, step, part)
         length = min(self.crop_steps * SAMPLES, self.waves.shape[1])
-        starts = [int(torch.randint((self.waves.shape[1] - length) // HOP + 1, (), generator=generator)) for _ in clips]
-        wave = torch.stack([self.waves[c, s * HOP : s * HOP + length] for c, s in zip(clips, starts, strict=True)])
+        starts = [
+            int(torch.randint((self.waves.shape[1] - length) // HOP + 1, (), generator=generator))
+            for _ in clips
+        ]
+        wave = torch.stack(
+            [self.waves[c, s * HOP : s * HOP + length] for c, s in zip(clips, starts, strict=True)]
+        )
         gain = torch.rand(len(clips), 1, generator=generator) * 0.7 + 0.3
         wave = wave * gain
         mel = log_mel(wave)
@@ -171,7 +200,11 @@ class AudioObjective:
         heard = (log_mel(output) - mel).abs().mean()
         spectral = stft_error(output, wave)
         total = mel_error + heard + spectral + 1e-3 * latents.square().mean()
-        return total, {"mel": float(mel_error.detach()), "heard": float(heard.detach()), "stft": float(spectral.detach())}
+        return total, {
+            "mel": float(mel_error.detach()),
+            "heard": float(heard.detach()),
+            "stft": float(spectral.detach()),
+        }
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -185,12 +218,13 @@ class AudioObjective:
         return {"mel_heldout": float(torch.cat(mel).mean()), "heard_heldout": float(torch.cat(heard).mean())}
 
     @torch.no_grad()
-    def preview(self, folder: Path, step: int) -> None:
+    def preview(self, folder: Path | None, step: int) -> None:
         """PNG of held-out log-mels above those of their reconstructions."""
         wave = self.heldout[:8]
         output = self.module.decode(self.module.encode(wave))
         pairs = [mel for pair in zip(log_mel(wave), log_mel(output), strict=True) for mel in pair]
-        save_spectrograms(folder / f"{step:06d}.png", pairs)
+        if folder is not None:
+            save_spectrograms(folder / f"{step:06d}.png", pairs)
 
     def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
         """Write `audio.safetensors` of kind "codec-audio"."""
@@ -201,7 +235,12 @@ class AudioObjective:
 
 def _waves(shards: Shards) -> Tensor:
     """All sound of `shards` as float32 [clips, N] in [-1, 1]."""
-    return torch.stack([shards.slice("audio", i)[0][shards.slice("audio", i)[1]] for i in range(len(shards))]).float() / 32767
+    return (
+        torch.stack(
+            [shards.slice("audio", i)[0][shards.slice("audio", i)[1]] for i in range(len(shards))]
+        ).float()
+        / 32767
+    )
 
 
 def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Float[Tensor, ""]:
@@ -209,7 +248,9 @@ def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Fl
     total = output.new_zeros(())
     for size in STFT_WINDOWS:
         window = torch.hann_window(size)
-        both = torch.stft(torch.cat([output, target]), size, size // 4, window=window, return_complex=True).abs()
+        both = torch.stft(
+            torch.cat([output, target]), size, size // 4, window=window, return_complex=True
+        ).abs()
         both = both * (2 / size)
         mine, theirs = both.chunk(2)
         logs = ((mine + 1e-4).log() - (theirs + 1e-4).log()).abs().mean()
@@ -221,7 +262,11 @@ def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Fl
 def merge(video: Path, audio: Path, path: Path, facts: dict[str, Any]) -> Path:
     """Join the two trained halves to one checkpoint of kind "codec" in bfloat16."""
     parts = {"video": checkpoint.load(video, "codec-video"), "audio": checkpoint.load(audio, "codec-audio")}
-    weights = {f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.weights.items()}
+    weights = {
+        f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.weights.items()
+    }
     settings = {name: part.config for name, part in parts.items()}
     halves = {name: part.facts for name, part in parts.items()}
-    return checkpoint.save(path, checkpoint.Checkpoint("codec", settings, weights, facts | halves), torch.bfloat16)[0]
+    return checkpoint.save(
+        path, checkpoint.Checkpoint("codec", settings, weights, facts | halves), torch.bfloat16
+    )[0]

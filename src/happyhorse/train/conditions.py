@@ -30,7 +30,9 @@ def draw_given(
     """Masks of given latent frames [B, T] and audio steps [B, S = 4(T-1)+1]; latent frame t sounds at 4t-3 .. 4t."""
     video = torch.zeros(count, frames, dtype=torch.bool)
     both = torch.zeros(count, frames, dtype=torch.bool)  # frames whose sound is given too
-    edges = torch.tensor([config.first, config.last, config.both, config.keys, config.prefix, config.span]).cumsum(0)
+    edges = torch.tensor(
+        [config.first, config.last, config.both, config.keys, config.prefix, config.span]
+    ).cumsum(0)
     kinds = torch.bucketize(torch.rand(count, generator=generator), edges, right=True).tolist()
     for row, kind in enumerate(kinds):
         if kind in (0, 2):

@@ -5,22 +5,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from happyhorse import checkpoint
 from happyhorse.codec import Codec
-from happyhorse.codec.mel import log_mel
+from happyhorse.codec.audio import SAMPLES
+from happyhorse.codec.mel import RATE
 from happyhorse.codec.text import Phone, TextConfig, split_spoken, tokenize, words
 from happyhorse.data.batches import indices, step_generator
 from happyhorse.data.shards import Shards
-from happyhorse.flow import path, samplers, schedules
-from happyhorse.flow.guidance import guide
+from happyhorse.flow import path
+from happyhorse.generate.condition import Conditions
+from happyhorse.generate.decode import decode_audio, decode_video
+from happyhorse.generate.denoise import denoise
 from happyhorse.generate.denoiser import Denoiser, pad_tokens
+from happyhorse.generate.load import Model
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
-from happyhorse.train.preview import save_sheet
+from happyhorse.train.preview import save_clips
+from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
 LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
@@ -44,8 +50,14 @@ class FlowConfig:
     mixture: path.Mixture = path.Mixture(0.07, 0.07, 0.06)
 
     def __post_init__(self) -> None:
-        if len(self.lengths) != len(self.length_shares) or sum(self.length_shares) > 1 or min(self.lengths, default=2) < 2:
-            raise ValueError("lengths (2 or more latent frames) and length_shares (summing to at most 1) go in pairs")
+        if (
+            len(self.lengths) != len(self.length_shares)
+            or sum(self.length_shares) > 1
+            or min(self.lengths, default=2) < 2
+        ):
+            raise ValueError(
+                "lengths (2 or more latent frames) and length_shares (summing to at most 1) go in pairs"
+            )
 
     def frames(self, whole: int, draw: float) -> int:
         """Latent frames of a step, given those of whole clips and a uniform `draw` in [0, 1)."""
@@ -80,7 +92,12 @@ class FlowObjective:
             checkpoint.load_into(self.module, checkpoint.load(start, "denoiser").weights, str(start))
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
         self.vocabulary = sorted(
-            {word for record in train.records for caption in record["captions"] for word in words(split_spoken(caption)[0])}
+            {
+                word
+                for record in train.records
+                for caption in record["captions"]
+                for word in words(split_spoken(caption)[0])
+            }
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
@@ -93,7 +110,13 @@ class FlowObjective:
         audio = audio[:, : 4 * (video.shape[2] - 1) + 1]
         texts = [self._text(record, video.shape[2], generator) for record in records]
         levels = path.draw_levels(len(clips), self.flow.shifts, generator, self.flow.mixture)
-        given = dict(zip(("video", "audio"), draw_given(len(clips), video.shape[2], self.flow.conditions, generator), strict=True))
+        given: dict[str, Tensor] = dict(
+            zip(
+                ("video", "audio"),
+                draw_given(len(clips), video.shape[2], self.flow.conditions, generator),
+                strict=True,
+            )
+        )
         error, per_clip, noised = self._error(video, audio, texts, levels, given, generator)
         values = {name: float(value.detach()) for name, value in error.items()}
         for name, errors in per_clip.items():
@@ -106,7 +129,13 @@ class FlowObjective:
         return error["video"] + error["audio"], values
 
     def _error(
-        self, video: Tensor, audio: Tensor, texts: list, levels: dict[str, Tensor], given: dict[str, Tensor], generator: torch.Generator
+        self,
+        video: Tensor,
+        audio: Tensor,
+        texts: list,
+        levels: dict[str, Tensor],
+        given: dict[str, Tensor],
+        generator: torch.Generator,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Mean error a modality, errors [B] a clip, and masks of noised frames [B, T] and steps [B, S]."""
         clean = {"video": video.transpose(1, 2), "audio": audio}  # [B, T, C, Y, X], [B, S, C]
@@ -123,12 +152,17 @@ class FlowObjective:
         target = {name: path.velocity(clean[name], noise[name]) for name in clean}
         noised = {name: ~mask for name, mask in given.items()}
         per_clip = path.losses(predicted, target, noised)
-        mean = {name: errors.sum() / noised[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()}
+        mean = {
+            name: errors.sum() / noised[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()
+        }
         return mean, per_clip, noised
 
     def _read(self, shards: Shards, clips: list[int]) -> tuple[Tensor, Tensor, list[dict[str, Any]]]:
         rows = [shards[i] for i in clips]
-        video, audio = torch.stack([row[0] for row in rows]).float(), torch.stack([row[1] for row in rows]).float()
+        video, audio = (
+            torch.stack([row[0] for row in rows]).float(),
+            torch.stack([row[1] for row in rows]).float(),
+        )
         return video, audio, [row[2] for row in rows]
 
     def _text(self, record: dict[str, Any], frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -152,47 +186,55 @@ class FlowObjective:
             clips = list(range(first, min(first + 8, count)))
             video, audio, records = self._read(self.heldout, clips)
             texts = [
-                tokenize(split_spoken(r["heldout"][0])[0], [Phone(*p) for p in r["phones"]], self.module.text.config, LATENT_FPS)
+                tokenize(
+                    split_spoken(r["heldout"][0])[0],
+                    [Phone(*p) for p in r["phones"]],
+                    self.module.text.config,
+                    LATENT_FPS,
+                )
                 for r in records
             ]
             sigma = (torch.arange(len(clips)) + 0.5) / len(clips)
-            levels = {"video": sigma, "audio": path.shift(sigma, self.flow.shift_audio / self.flow.shift_video)}
-            given = {"video": torch.zeros(len(clips), video.shape[2]).bool(), "audio": torch.zeros(len(clips), audio.shape[1]).bool()}
+            levels = {
+                "video": sigma,
+                "audio": path.shift(sigma, self.flow.shift_audio / self.flow.shift_video),
+            }
+            given = {
+                "video": torch.zeros(len(clips), video.shape[2]).bool(),
+                "audio": torch.zeros(len(clips), audio.shape[1]).bool(),
+            }
             error, _, _ = self._error(video, audio, texts, levels, given, generator)
             for name, value in error.items():
                 totals[f"{name}_heldout"] += float(value) * len(clips) / count
         return totals
 
-    @torch.no_grad()
-    def preview(self, folder: Path, step: int) -> None:
-        """A sheet of clips for held-out captions, one of each family: 16 steps, guidance 3."""
+    def preview(self, folder: Path | None, step: int) -> None:
+        """A clip with sound for a held-out caption of each family, made as `generate` makes it, in 16 steps."""
         if self.codec is None:
             return
-        chosen = {record["family"]: record for record in self.heldout.records}
-        video, audio, _ = self.heldout[0]
-        clips = []
-        for record in chosen.values():
-            text = tokenize(
-                split_spoken(record["captions"][0])[0], [Phone(*p) for p in record["phones"]], self.module.text.config, LATENT_FPS
-            )
-            state = self._sample(text, video.shape, audio.shape)
-            pixels = self.codec.video.decode(state["video"])[0]
-            clips.append((pixels, log_mel(self.codec.audio.decode(state["audio"]))[0]))
-        save_sheet(folder / f"{step:06d}.png", clips)
-        (folder / "captions.txt").write_text("\n".join(record["captions"][0] for record in chosen.values()) + "\n")
+        model = Model("preview", self.module, self.codec, {"shifts": self.flow.shifts})
+        chosen = {record["family"]: i for i, record in enumerate(self.heldout.records)}
+        clips = {family: self._sample(model, i) for family, i in sorted(chosen.items())}
+        if folder is not None:
+            save_clips(folder, step, clips)
 
-    def _sample(self, text: tuple[Tensor, Tensor], video: torch.Size, audio: torch.Size) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(2)
-        x = {name: torch.randn(1, *shape, generator=generator) for name, shape in (("video", video), ("audio", audio))}
-        ids, times = pad_tokens([text, (text[0][:0], text[1][:0])], self.module.text.config.features)
-        none = torch.zeros(2, video[1]).bool(), torch.zeros(2, audio[0]).bool()
-
-        def velocity(x: dict[str, Tensor], sigma: dict[str, float]) -> dict[str, Tensor]:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
-                both = self.module(*(torch.cat([x[n], x[n]]) for n in ("video", "audio")), ids, times, *none)
-            return {n: guide(v[:1], (3.0, v[1:])) for n, v in zip(("video", "audio"), both, strict=True)}
-
-        return samplers.unipc(velocity, x, schedules.paired(16, self.flow.shifts))
+    def _sample(self, model: Model, index: int) -> Clip:
+        """A clip for the held-out wording of clip `index`, as long and as large as that clip, from seed 2."""
+        video, audio, record = self.heldout[index]
+        steps, (rows, columns) = len(audio), video.shape[2:]
+        shape = ClipShape(
+            VideoShape(steps, 16 * rows, 16 * columns), AudioShape(steps, steps * SAMPLES, RATE), 25
+        )
+        request = model.request(record["heldout"][0], seed=2, steps=16)
+        spoken = [Phone(*phone) for phone in record["phones"]]
+        text = tokenize(split_spoken(request.prompt)[0], spoken, self.module.text.config, LATENT_FPS)
+        nothing = tokenize("", [], self.module.text.config, LATENT_FPS)
+        told = Conditions(
+            *pad_tokens([text, nothing], self.module.text.config.features), first=None, notes=()
+        )
+        latents = denoise(request, model, shape, told)
+        frames = np.concatenate(list(decode_video(latents, model, shape)))
+        return Clip(video=frames, audio=decode_audio(latents, model, shape), request=request)
 
     def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
         """Write `denoiser.safetensors` of kind "denoiser" in bfloat16, with the vocabulary and the shifts."""

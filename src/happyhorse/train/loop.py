@@ -5,6 +5,7 @@ bit for bit the run that was not. Under torchrun the module is sharded with FSDP
 the same batch.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -54,8 +55,12 @@ class Objective(Protocol):
         """Held-out figures of the module as it is (the loop puts the averaged weights in first)."""
         ...
 
-    def preview(self, folder: Path, step: int) -> None:
-        """Write pictures and sounds of the module as it is, named by `step`, into `folder`."""
+    def preview(self, folder: Path | None, step: int) -> None:
+        """Write pictures and sounds of the module as it is, named by `step`, into `folder`.
+
+        Of several ranks only the first has a `folder`; the others (None) do the same work and write nothing, because a
+        sharded module needs all of them in each forward pass.
+        """
         ...
 
     def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
@@ -73,13 +78,20 @@ def train(
     folder: Path,
     facts: dict[str, Any],
     report: Callable[[int, dict[str, float]], None] | None = None,
+    page: Callable[[Path], object] | None = None,
 ) -> None:
     """Run `objective` up to `config.steps` and release it, going on from `folder/resume.pt` if that exists.
 
-    `report(step, values)` sees every log line. SIGINT and SIGTERM end the current step, save, and raise `Stopped`.
+    `facts` are plain values, kept in `folder/run.json` and in the released weights. `report(step, values)` sees every
+    log line; `page(folder)` is called after every preview, also the last, and when the run is stopped. SIGINT and
+    SIGTERM, to any rank, end the current step, save, and raise `Stopped`. Raises ValueError for a batch that has fewer
+    clips than parts, and when the gradient is not finite.
     """
     rank, ranks = _join()
     module = objective.module
+    parts = config.micro * ranks
+    if config.batch < parts:
+        raise ValueError(f"a batch of {config.batch} does not fill {parts} parts: raise batch or lower micro")
     if ranks > 1:
         for layer in getattr(module, "shard_units", lambda: [])():
             fully_shard(layer, reshard_after_forward=False)  # small models: speed before memory
@@ -90,34 +102,50 @@ def train(
     resume = folder / (f"resume-{rank}.pt" if ranks > 1 else "resume.pt")
     first = _restore(resume, module, optimizers, ema) if resume.exists() else 0
     log = _Log(folder / "log.jsonl", first) if rank == 0 else None
-    parts, started = config.micro * ranks, time.monotonic()
+    if rank == 0:
+        about = {
+            "parameters": sum(p.numel() for p in module.parameters()),
+            "ranks": ranks,
+            "torch": torch.__version__,
+        }
+        text = json.dumps(facts | about | {"steps": config.steps})
+        checkpoint.write_atomic(folder / "run.json", lambda path: Path(path).write_text(text))
+    started = time.monotonic()
 
     with _Interrupt() as interrupted:
         for step in range(first, config.steps):
-            values = _step(objective, optimizers, config, step, [rank * config.micro + i for i in range(config.micro)], parts)
+            mine = [rank * config.micro + i for i in range(config.micro)]
+            values = _step(objective, optimizers, config, step, mine, parts)
             ema.update(module)
             done = step + 1
-            last = done == config.steps or interrupted.asked
+            stop = _agreed(interrupted.asked, ranks)
+            last = done == config.steps or stop
             line: dict[str, float] = {}
             if done % config.log_every == 0 or last:
-                speed = (done - first) * config.batch / (time.monotonic() - started)
-                line = values | {"clips_per_second": speed, "seconds": time.monotonic() - started}
+                seconds = time.monotonic() - started
+                speed = (done - first) * config.batch / seconds
+                line = _mean(_gathered(values, ranks)) | {"clips_per_second": speed, "seconds": seconds}
             if done % config.eval_every == 0 or done == config.steps:
-                with _averaged(module, ema):
+                with _Averaged(module, ema):
                     line |= objective.evaluate()
             if line and log:
                 log.write(done, line)
                 if report:
                     report(done, line)
-            if (done % config.preview_every == 0 or done == config.steps) and ranks == 1:
-                with _averaged(module, ema):
-                    objective.preview(folder / "preview", done)
+            shown = done % config.preview_every == 0 or done == config.steps
+            if shown:
+                with _Averaged(module, ema):
+                    objective.preview(folder / "preview" if rank == 0 else None, done)
             if done % config.save_every == 0 or last:
                 state = {"step": done, "module": _local(module.state_dict()), "ema": _local(ema.state_dict())}
-                checkpoint.save_bundle(resume, **state, optimizers=[_local(o.state_dict()) for o in optimizers])
-            if interrupted.asked and done < config.steps:
+                checkpoint.save_bundle(
+                    resume, **state, optimizers=[_local(o.state_dict()) for o in optimizers]
+                )
+            if page and rank == 0 and (shown or stop):
+                page(folder)
+            if stop and done < config.steps:
                 raise Stopped(f"stopped after step {done}; the same command goes on from there")
-    with _averaged(module, ema):
+    with _Averaged(module, ema):
         weights = {key: _whole(tensor).detach().clone() for key, tensor in module.state_dict().items()}
     if rank == 0:
         objective.release(folder, weights, facts | {"steps": config.steps, "ranks": ranks})
@@ -127,14 +155,13 @@ def train(
 
 def _step(
     objective: Objective, optimizers: list, config: LoopConfig, step: int, mine: list[int], parts: int
-) -> dict[str, float]:
-    """One optimiser step over this rank's parts of the batch; returns the mean logged values."""
-    total: dict[str, float] = {}
+) -> list[dict[str, float]]:
+    """One optimiser step over this rank's parts of the batch; returns the values to log of each part."""
+    logged = []
     for part in mine:
         loss, values = objective.loss(step, part, parts)
         (loss / len(mine)).backward()
-        for key, value in (values | {"loss": float(loss.detach())}).items():
-            total[key] = total.get(key, 0.0) + value / len(mine)
+        logged.append(values | {"loss": float(loss.detach())})
     norm = nn.utils.clip_grad_norm_(objective.module.parameters(), config.optim.clip)
     norm = _whole(norm)
     if not torch.isfinite(norm):
@@ -145,7 +172,32 @@ def _step(
             group["lr"] = group["base_lr"] * factor
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return total | {"grad_norm": float(norm), "lr_factor": factor}
+    return [values | {"grad_norm": float(norm), "lr_factor": factor} for values in logged]
+
+
+def _mean(parts: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each value over the parts that have it: a quarter of the levels that no clip drew says nothing."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    found = {name: [part[name] for part in parts if name in part] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _gathered(values: list[dict[str, float]], ranks: int) -> list[dict[str, float]]:
+    """The values of the parts of all ranks, in order."""
+    if ranks == 1:
+        return values
+    every: list[Any] = [None] * ranks
+    dist.all_gather_object(every, values)
+    return [part for group in every for part in group]
+
+
+def _agreed(asked: bool, ranks: int) -> bool:
+    """Whether any rank was asked to stop: all have to end after the same step, or the rest wait for ever."""
+    if ranks == 1:
+        return asked
+    flag = torch.tensor(float(asked), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag)
 
 
 def _join() -> tuple[int, int]:
@@ -194,7 +246,7 @@ def _like(parameter: Tensor, value: Any) -> Any:
     return value
 
 
-class _averaged:
+class _Averaged:
     """Inside the block the module holds the averaged weights; afterwards its own again."""
 
     def __init__(self, module: nn.Module, ema: checkpoint.Ema) -> None:
@@ -239,12 +291,20 @@ class _Log:
 
     def __init__(self, path: Path, first: int) -> None:
         self.path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= first]
-        path.write_text("".join(line + "\n" for line in kept))
+        kept = "".join(json.dumps(line) + "\n" for line in read_log(path) if line["step"] <= first)
+        checkpoint.write_atomic(path, lambda temporary: Path(temporary).write_text(kept))
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Append `values` of `step`, rounded to five significant digits."""
         rounded = {key: float(f"{value:.5g}") for key, value in values.items()}
         with self.path.open("a") as file:
             file.write(json.dumps({"step": step} | rounded) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The values of every log point, in order: "step" and what was logged; a line that was cut off is left out."""
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            lines.append(json.loads(text))
+    return lines

@@ -22,16 +22,16 @@ def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
     a, b, c = COEFFICIENTS
     x = matrices.bfloat16()
     tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
+    x = (x.mT if tall else x).contiguous()
     x = x / (x.float().norm(dim=(-2, -1), keepdim=True) + 1e-7).bfloat16()
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    for _ in range(steps):  # x <- a x + (b G + c G^2) x with G = x x^T
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum orthogonalised by blocks of rows; parameters of more than two dimensions are flattened to [out, rest]."""
+    """Momentum orthogonalised by blocks of rows; parameters of more dimensions are flattened to [out, rest]."""
 
     def __init__(
         self,
@@ -41,7 +41,9 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         """`params`: groups, each with "params" and "blocks" (rows of every block, summing to the rows, a parameter)."""
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "blocks": None})
+        super().__init__(
+            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "blocks": None}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -101,7 +103,11 @@ def make_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.
         (other if vector else hidden).append((name, parameter))
     muon = {"params": [p for _, p in hidden], "blocks": [divide(n, p) for n, p in hidden]}
     adam = torch.optim.AdamW(
-        [p for _, p in other], lr=config.adam_lr, betas=(0.9, 0.95), eps=1e-10, weight_decay=config.weight_decay
+        [p for _, p in other],
+        lr=config.adam_lr,
+        betas=(0.9, 0.95),
+        eps=1e-10,
+        weight_decay=config.weight_decay,
     )
     optimizers: list[torch.optim.Optimizer] = [adam]
     if hidden:

@@ -1,13 +1,20 @@
-"""Pictures of what a model under training makes: rows of frames, and spectrograms."""
+"""Pictures and clips of what a model under training makes: rows of frames, spectrograms, MP4s with sound."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from happyhorse import media
+from happyhorse.codec.mel import HOP, log_mel
+from happyhorse.values import Clip
+
+LABEL = 14  # height in pixels of the strip with a caption
 
 
 def frame_row(video: Float[Tensor, "3 F H W"], count: int = 8) -> np.ndarray:
@@ -33,14 +40,37 @@ def save_spectrograms(path: Path, mels: Sequence[Float[Tensor, "frames bands"]])
     _save(path, np.concatenate([np.pad(spectrogram(mel), ((0, 4), (0, 0), (0, 0))) for mel in mels]))
 
 
-def save_sheet(path: Path, clips: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Write a PNG with a row a clip: frames of the video [3, F, H, W] and the spectrogram of its mel [n, bands]."""
-    rows = []
-    for video, mel in clips:
-        frames = frame_row(video)
-        picture = Image.fromarray(spectrogram(mel)).resize((2 * video.shape[3], frames.shape[0]))
-        rows.append(np.concatenate([frames, np.asarray(picture)], axis=1))
-    _save(path, np.concatenate(rows))
+def save_clips(folder: Path, step: int, clips: Mapping[str, Clip]) -> None:
+    """Write each clip as STEP-NAME.mp4, all of them as the sheet STEP.png, and what was asked for as captions.json.
+
+    The clips, by name, carry the request that they were made for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, clip in clips.items():
+        media.write(clip, folder / f"{step:06d}-{name}.mp4")
+    captions = {name: clip.request.prompt if clip.request else "" for name, clip in clips.items()}
+    (folder / "captions.json").write_text(
+        json.dumps(captions, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
+    rows = [row for name, clip in clips.items() for row in (_label(captions[name], clip), _row(clip))]
+    _save(folder / f"{step:06d}.png", np.concatenate(rows))
+
+
+def _row(clip: Clip) -> np.ndarray:
+    """Eight frames of a clip and its spectrogram, twice as wide as a frame: uint8 [H, 10 W, 3]."""
+    frames = frame_row(torch.from_numpy(clip.video).permute(3, 0, 1, 2) / 127.5 - 1)
+    whole = len(clip.audio) // HOP * HOP
+    heard = Image.fromarray(spectrogram(log_mel(torch.from_numpy(clip.audio[None, :whole]))[0]))
+    return np.concatenate([frames, np.asarray(heard.resize((2 * clip.width, clip.height)))], axis=1)
+
+
+def _label(caption: str, clip: Clip) -> np.ndarray:
+    """A white strip with a caption: uint8 [LABEL, 10 W, 3]."""
+    strip = Image.new("RGB", (10 * clip.width, LABEL), "white")
+    ImageDraw.Draw(strip).text(
+        (3, 1), caption.encode("latin-1", "replace").decode("latin-1"), fill=(30, 30, 30)
+    )
+    return np.asarray(strip)
 
 
 def _save(path: Path, picture: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from happyhorse import checkpoint, config
-from happyhorse.codec import load_codec
+from happyhorse.codec import latent_version, load_codec
 from happyhorse.codec.audio import AudioCodecConfig
 from happyhorse.codec.text import TextConfig
 from happyhorse.codec.video import VideoCodecConfig
@@ -16,6 +16,7 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge
 from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.loop import LoopConfig, train
+from happyhorse.train.report import write
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
@@ -62,7 +63,9 @@ def load_recipe(path: str | Path, settings: Iterable[str] = ()) -> Recipe:
     return config.build(Recipe, config.override(config.read_toml(path), settings))
 
 
-def shards(recipe: Recipe, split: str, clips: int, codec: Path | None, workers: int, report: Report | None) -> Shards:
+def shards(
+    recipe: Recipe, split: str, clips: int, codec: Path | None, workers: int, report: Report | None
+) -> Shards:
     """The shards of a recipe, made now if they do not exist: raw, or latents of `codec`."""
     plan = ShardPlan(recipe.world, split, clips, str(codec) if codec else None)
     what = f"{split} {'latents' if codec else 'renders'}"
@@ -95,7 +98,14 @@ def train_codec(
             objective = AudioObjective(
                 settings.audio, settings.audio_crop_steps, settings.audio_noise, loop, data, heldout
             )
-        _run(objective, loop, paths[name].parent, facts | {"variance_kept": objective.kept}, f"codec {name}", report)
+        _run(
+            objective,
+            loop,
+            paths[name].parent,
+            facts | {"variance_kept": objective.kept},
+            f"codec {name}",
+            report,
+        )
     if not all(path.exists() for path in paths.values()):
         return None
     return merge(paths["video"], paths["audio"], folder / "codec.safetensors", facts)
@@ -114,21 +124,30 @@ def train_flow(
     data = shards(recipe, "train", settings.clips, codec, workers, report)
     heldout = shards(recipe, "heldout", settings.heldout, codec, workers, report)
     objective = FlowObjective(
-        settings.horse, settings.text, settings.flow, settings.loop, data, heldout, load_codec(str(codec)), start
+        settings.horse,
+        settings.text,
+        settings.flow,
+        settings.loop,
+        data,
+        heldout,
+        load_codec(str(codec)),
+        start,
     )
     facts = {
         "recipe": config.plain(settings),
         "world": config.plain(recipe.world),
-        "codec": checkpoint.sha256(codec),
+        "codec": latent_version(str(codec)),
         "started_from": checkpoint.sha256(start) if start else None,
     }
     _run(objective, settings.loop, folder / "flow", facts, "flow", report)
     return folder / "flow" / "denoiser.safetensors"
 
 
-def _run(objective: Any, loop: LoopConfig, folder: Path, facts: dict[str, Any], what: str, report: Report | None) -> None:
+def _run(
+    objective: Any, loop: LoopConfig, folder: Path, facts: dict[str, Any], what: str, report: Report | None
+) -> None:
     def shown(step: int, values: dict[str, float]) -> None:
         if report:
             report(what, step, loop.steps, values)
 
-    train(objective, loop, folder, facts, shown)
+    train(objective, loop, folder, facts, shown, page=write)

@@ -2,6 +2,7 @@
 
 from happyhorse.world.scene import (
     FAMILIES,
+    FPS,
     RATE,
     Event,
     Line,
@@ -15,6 +16,7 @@ from happyhorse.world.scene import (
 
 __all__ = [
     "FAMILIES",
+    "FPS",
     "RATE",
     "Event",
     "Line",

@@ -5,8 +5,6 @@ impact keeps `restitution` of the speed, and when the rebound is too slow to see
 dies out exponentially.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import exp, sqrt
 

@@ -1,7 +1,5 @@
 """Filling caption templates: synonyms, articles and sentence style, so that one scene is described in many ways."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """A clock on a wall whose second hand jumps at every tick, with or without a pendulum."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import sound

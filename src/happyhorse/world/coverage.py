@@ -1,7 +1,5 @@
 """How much of a pixel a shape covers: the geometry beneath the painter, in pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +14,7 @@ Scalars = np.ndarray | np.floating
 
 
 def clip01(x: np.ndarray) -> np.ndarray:
-    """x cut to 0..1 in place: on small arrays twice as fast as `np.clip`."""
+    """x [...] cut to 0..1 in place: on small arrays twice as fast as `np.clip`."""
     np.maximum(x, 0.0, out=x)
     return np.minimum(x, 1.0, out=x)
 
@@ -24,8 +22,10 @@ def clip01(x: np.ndarray) -> np.ndarray:
 def capsule_distance(
     dx: np.ndarray, dy: np.ndarray, bx: Scalars, by: Scalars, ra: Scalars, rb: Scalars
 ) -> np.ndarray:
-    """Distance to the stroke from 0 to b whose radius goes from ra to rb along it; the points are (dx,
-    dy)."""
+    """Distance [...] of points (dx, dy) to the stroke from 0 to (bx, by) whose radius goes from ra to rb along it.
+
+    All are in pixels, and scalars or arrays that broadcast; it is negative inside the stroke.
+    """
     along = clip01((dx * bx + dy * by) / np.maximum(bx * bx + by * by, 1e-9))
     ex, ey = dx - along * bx, dy - along * by
     return np.sqrt(ex * ex + ey * ey) - (ra + along * (rb - ra))

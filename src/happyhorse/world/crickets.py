@@ -1,7 +1,5 @@
 """A moonlit night: a cricket on a leaf shakes its lifted wings with every chirp, and fireflies answer with light."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -6,8 +6,6 @@ distances (coverage = clip(0.5 - distance in pixels, 0, 1)), polygons from the e
 with finely spaced scan lines. A shape touches its bounding box only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, cos, floor, hypot, sin
@@ -65,7 +63,7 @@ class Canvas:
         """float32 [height, width, 3], a view: what is written to it is in the picture."""
         return np.moveaxis(self.planes[:3], 0, 2)
 
-    def copy(self) -> Canvas:
+    def copy(self) -> "Canvas":
         """The same picture, to paint on separately."""
         other = object.__new__(Canvas)
         other.width, other.height, other.camera = self.width, self.height, self.camera

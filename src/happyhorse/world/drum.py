@@ -1,7 +1,5 @@
 """A drum and its two sticks: the skin shakes at every beat of a named rhythm."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

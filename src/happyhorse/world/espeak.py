@@ -10,8 +10,6 @@ every time; a fresh image of the library for every utterance costs half a millis
 function of its arguments.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 import os

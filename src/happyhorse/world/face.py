@@ -6,8 +6,6 @@ symbol, release = sample at which they part, speaker); `track` gives aperture, w
 position for every frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -138,7 +136,10 @@ def _facts(look: Look) -> Facts:
 
 def _line(rng: np.random.Generator, look: Look, language: str, room: float) -> tuple[str, speech.Utterance]:
     """A sentence for training that fits into `room` seconds, in a voice for the person: the first that fits of
-    many, never cut. Sentences that are surely too long are not spoken; a long room is given two sentences."""
+    many, or else the shortest.
+
+    Sentences that are surely too long are not spoken; a long room is given two sentences.
+    """
     voice = voices.draw(rng, look.person, language, look.mood)
     shortest: tuple[str, speech.Utterance] | None = None
     for _ in range(40):
@@ -206,13 +207,14 @@ def _scene(
         return tracks
 
     lines = tuple(Line(s.text, s.language, s.name, s.phonemes) for s in speakers)
+    length = round(seconds * RATE)
     events = sorted((event for s in speakers for event in _events(s)), key=lambda event: event.sample)
     return Scene(
         family,
         seed,
         seconds,
         attributes,
-        tuple(events),
+        tuple(event for event in events if event.sample < length),  # a line too long for the clip is cut off
         captions,
         heldout,
         backdrop,

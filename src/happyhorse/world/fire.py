@@ -1,7 +1,5 @@
 """A campfire: flames that leap as the fire roars, and logs that crackle, each pop throwing sparks."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import sound

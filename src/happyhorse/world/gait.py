@@ -7,8 +7,6 @@ Footfalls and duty factors follow Hildebrand, "The quadrupedal gaits of vertebra
 "The dynamic horse" (2004).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, hypot, pi, sin

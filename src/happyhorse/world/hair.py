@@ -1,12 +1,10 @@
 """The hair of a cartoon head: what hangs behind it and what lies over the forehead, in coordinates of `portrait`."""
 
-from __future__ import annotations
-
 from math import cos, pi, sin
 
 import numpy as np
 
-from happyhorse.world.palette import darker, lighter
+from happyhorse.world.palette import Color, darker, lighter
 from happyhorse.world.pen import Pen, arc
 
 
@@ -30,7 +28,7 @@ _CAP = arc(0.42, 0.52, 0.98, 2.02)
 _SHINE = _points("-.20,-.43 -.06,-.475 .08,-.475")
 
 
-def paint_behind(pen: Pen, style: str, color: np.ndarray, tie: str, ample: bool) -> None:
+def paint_behind(pen: Pen, style: str, color: Color, tie: Color, ample: bool) -> None:
     """Hair behind the head. tie: colour of the bands; ample: curls down to the chin."""
     if style == "bald":
         return
@@ -55,7 +53,7 @@ def paint_behind(pen: Pen, style: str, color: np.ndarray, tie: str, ample: bool)
             pen.oval(0.43 * cos(angle), -0.06 + 0.43 * sin(angle), 0.125, 0.125, shade)
 
 
-def paint_in_front(pen: Pen, style: str, color: np.ndarray) -> None:
+def paint_in_front(pen: Pen, style: str, color: Color) -> None:
     """Hair over the forehead."""
     if style == "bald":
         return

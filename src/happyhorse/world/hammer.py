@@ -1,7 +1,5 @@
 """A hammer that drives a nail into a plank, deeper with every stroke, at irregular times."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import sound

@@ -5,8 +5,6 @@ The picture moves along with the horse. The ground scrolls at the speed at which
 back under the trunk, so a hoof on the ground keeps its place on it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

@@ -4,8 +4,6 @@ Everything is in heights of the horse at the withers, x forward and y up (see `g
 into the picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi

@@ -6,8 +6,6 @@ installed (`pip install "happyhorse[japanese]"`); kana text never needs them, so
 what is installed.
 """
 
-from __future__ import annotations
-
 import re
 from functools import lru_cache
 from importlib import import_module

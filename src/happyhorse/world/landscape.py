@@ -5,8 +5,6 @@ the picture, shifted by fractions of a pixel. The ground a walker treads on scro
 behind it with almost 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -3,8 +3,6 @@
 Local coordinates are those of `portrait`: the face is 1 high. Fully open, the lips are OPENING apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,10 +1,10 @@
 """Melodies the instruments of the world can play: named patterns and the openings of tunes in the public domain."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
+
+from happyhorse.world.scene import RATE
 
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -103,7 +103,7 @@ def perform(
         for step, beats in line:
             if notes and time > seconds - 0.2:
                 return tuple(notes)
-            notes.append(Note(round(time * 16_000), step, beats * beat))
+            notes.append(Note(round(time * RATE), step, beats * beat))
             time += beats * beat
 
 

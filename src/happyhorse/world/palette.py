@@ -5,8 +5,6 @@ here, before shading and light; the names in COLORS are the ones captions may us
 materials and parts of landscapes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 

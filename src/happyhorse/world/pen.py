@@ -1,7 +1,5 @@
 """Drawing in a frame of one's own: a place in the picture, and shapes in coordinates local to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import cos, pi, sin
 
@@ -38,22 +36,25 @@ def arc(rx: float, ry: float, start: float, stop: float, y: float = 0.0, count: 
 
 
 class Pen:
-    """Draws in local coordinates."""
+    """Draws on a canvas in the local coordinates of a place; lengths are in local units, colours as in `palette`."""
 
     def __init__(self, canvas: Canvas, place: Place) -> None:
         self.canvas, self.place = canvas, place
 
     def shape(self, points: np.ndarray, color: Color, alpha: float = 1.0) -> None:
+        """A polygon with corners points [n, 2], `alpha` of it (0..1) over what is there."""
         self.canvas.polygon(self.place.points(points), color, alpha)
 
     def oval(
         self, u: float, v: float, rx: float, ry: float, color: Color, alpha: float = 1.0, soft: float = 0.0
     ) -> None:
+        """An ellipse about (u, v) with radii rx and ry, which fades out over `soft` at its rim."""
         x, y = self.place.at(u, v)
         scale = self.place.scale
         self.canvas.ellipse(x, y, rx * scale, ry * scale, color, self.place.tilt, alpha, soft=soft * scale)
 
     def stroke(self, points: np.ndarray, radius: float, color: Color) -> None:
+        """A line with round ends through points [n, 2]."""
         ends = self.place.points(points)
         segments = np.concatenate([ends[:-1], ends[1:]], axis=1)
         for x0, y0, x1, y1 in segments:

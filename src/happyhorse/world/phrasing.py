@@ -1,7 +1,5 @@
 """Captions for people who speak: the line stands in double quotes, the language is mostly named."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A piano that plays a melody by itself: its keys go down and light up, and notes rise from them."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 
 import numpy as np
@@ -10,8 +8,8 @@ from happyhorse.world import melody, sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import PALETTE, darker, lighter, mix
+from happyhorse.world.rooms import BACKGROUNDS, paint_background
 from happyhorse.world.scene import RATE, Event, Scene
-from happyhorse.world.scenery import WALLS, wall
 
 PIANOS = ("black", "white", "brown", "red", "blue", "green", "pink", "purple")
 LIGHTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
@@ -44,7 +42,7 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     notes = melody.perform(name, beat, float(rng.uniform(0.12, 0.6)), seconds, rng)
     key = str(rng.choice(list(KEYS)))
     color = str(rng.choice(PIANOS))
-    background = str(rng.choice([c for c in WALLS if c != color]))
+    background = str(rng.choice([c for c in BACKGROUNDS if c != color]))
     light = str(rng.choice([c for c in LIGHTS if c != color]))
     wide = float(rng.uniform(0.104, 0.120))
     top, front = float(rng.uniform(0.46, 0.53)), float(rng.uniform(0.88, 0.93))
@@ -59,7 +57,7 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     samples = [note.sample for note in notes]
 
     def backdrop(canvas: Canvas) -> None:
-        wall(canvas, background)
+        paint_background(canvas, background)
         edge = canvas.aspect / 2 + 0.1
         lid = top - 0.24
         canvas.rect(-edge, lid + 0.04, edge, top + 0.02, lighter(color, 0.08), to=darker(color, 0.2))

@@ -1,25 +1,22 @@
 """What stands and lies in a landscape: hills, trees, fences, tufts, stones, boats and clouds, painted on
 scrolling strips.
 
-Every function here draws its random placing first and returns a painter(canvas, origin) that always paints
-the same things, shifted to the right by `origin`, so that a strip can repeat them.
+Every function but `cloud` draws its random placing first and returns a painter(canvas, origin) that always paints
+the same things, shifted to the right by `origin`, so that a strip can repeat them. Colours are multiplied by the
+light of the sky, `tint` [3].
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
 
 from happyhorse.world.draw import Canvas
-from happyhorse.world.palette import darker, lighter, mix, rgb
+from happyhorse.world.palette import Color, darker, lighter, mix, rgb
 
 Painter = Callable[[Canvas, float], None]
 
 
-def cloud(
-    canvas: Canvas, x: float, y: float, size: float, color: np.ndarray, rng: np.random.Generator
-) -> None:
+def cloud(canvas: Canvas, x: float, y: float, size: float, color: Color, rng: np.random.Generator) -> None:
     """A soft heap of five puffs around (x, y), about 0.3 * size wide."""
     for offset in np.linspace(-1, 1, 5):
         r = size * (0.055 - 0.025 * abs(offset)) * rng.uniform(0.85, 1.15)
@@ -27,7 +24,7 @@ def cloud(
 
 
 def ridge(
-    rng: np.random.Generator, base: float, high: float, kind: str, period: float, color: np.ndarray
+    rng: np.random.Generator, base: float, high: float, kind: str, period: float, color: Color
 ) -> Painter:
     """A periodic skyline up to `high` above y = base. kind: "hills" (rolling), "peaks" (mountains with snow)
     or "mesas" (tables)."""
@@ -129,8 +126,8 @@ def grove(
     tint: np.ndarray,
     snowy: bool,
 ) -> Painter:
-    """About `count` plants (or rocks) of two kinds that stand on y, `size` 1 being near; far ones are paler
-    by nothing but size."""
+    """About `count` plants (or rocks) of two kinds that stand on y, `size` 1 being near, in light of tint [3]; far
+    ones are paler by nothing but size."""
     places = (np.arange(count) + rng.uniform(-0.4, 0.4, count)) * period / count
     which, sizes, tones = rng.integers(0, 2, count), size * rng.uniform(0.8, 1.35, count), rng.random(count)
 
@@ -144,7 +141,7 @@ def grove(
 
 
 def fence(rng: np.random.Generator, y: float, period: float, tint: np.ndarray, snowy: bool) -> Painter:
-    """Posts with two rails that stand on y, of brown or white wood."""
+    """Posts with two rails that stand on y, of brown or white wood, in light of tint [3]."""
     wood = (rgb("wood") if rng.random() < 0.6 else rgb("cream")) * tint
     count = int(rng.integers(7, 12))
     high = rng.uniform(0.13, 0.17)
@@ -168,8 +165,8 @@ def fence(rng: np.random.Generator, y: float, period: float, tint: np.ndarray, s
 def litter(
     rng: np.random.Generator, y: float, spread: float, land: str, period: float, tint: np.ndarray
 ) -> Painter:
-    """What lies about within `spread` of y: grass and flowers, pebbles and cracks, snow drifts, shells,
-    leaves."""
+    """What lies about within `spread` of y in light of tint [3]: grass and flowers, pebbles and cracks, snow drifts,
+    shells, leaves."""
     scale = 0.35 + 0.9 * max(y - 0.5, 0.0) / 0.4
     count = int((44 if land in ("meadow", "forest") else 24) / scale)
     x, dy = rng.uniform(0, period, count), rng.uniform(-spread, spread, count)
@@ -222,7 +219,7 @@ def litter(
 
 
 def boats(rng: np.random.Generator, y: float, tint: np.ndarray) -> Painter:
-    """One or two sailing boats on the water line y."""
+    """One or two sailing boats on the water line y, in light of tint [3]."""
     places = rng.uniform(0.2, 1.5, int(rng.integers(1, 3)))
     places[1:] += 1.5
     sail = rgb(("white", "red", "orange")[rng.integers(3)]) * tint
@@ -247,7 +244,7 @@ def boats(rng: np.random.Generator, y: float, tint: np.ndarray) -> Painter:
 
 
 def foam(rng: np.random.Generator, y: float, period: float, tint: np.ndarray) -> Painter:
-    """The last wave along the beach at y: wet sand and two wavering lines of foam."""
+    """The last wave along the beach at y in light of tint [3]: wet sand and two wavering lines of foam."""
     x = np.linspace(0, period, 91)
     waves = [0.008 * np.sin(2 * np.pi * (k * x / period + rng.random())) for k in (3, 7)]
 

@@ -3,8 +3,6 @@
 Local coordinates: the face is 1 high from hair line to chin and centred on 0, x to the viewer's right, y down.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import pi
 
@@ -76,11 +74,12 @@ class Look:
 
     @property
     def child(self) -> bool:
+        """Whether the person is a boy or a girl."""
         return self.person in ("boy", "girl")
 
     @property
     def lips(self) -> np.ndarray:
-        """Colour of the lips, which no skin has."""
+        """float32 [3]: the colour of the lips, which no skin has."""
         if self.beard:
             return np.array((0.93, 0.50, 0.50), np.float32)
         red = (0.80, 0.10, 0.20) if self.person in ("woman", "girl") else (0.72, 0.20, 0.20)

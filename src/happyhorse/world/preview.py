@@ -1,12 +1,10 @@
 """A look at scenes on one sheet: frames in a row, the log spectrogram beside them, captions above."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from happyhorse.world.scene import RATE, Scene, hear, render
+from happyhorse.world.scene import FPS, RATE, Scene, hear, render
 
 CAPTION = 14
 """Height in pixels of the strip above a row that `label` may write on."""
@@ -36,9 +34,16 @@ def spectrogram(
     part = (bins - low)[None, :]
     level = power[:, low] * (1 - part) + power[:, low + 1] * part
     db = 10 * np.log10(np.maximum(level / max(float(level.max()), 1e-12), 1e-12))
-    heat = np.clip(1.0 - db / floor_db, 0.0, 1.0).T[::-1] * (len(_HEAT) - 1)
-    step = np.minimum(heat.astype(np.int64), len(_HEAT) - 2)
-    return (_HEAT[step] + (_HEAT[step + 1] - _HEAT[step]) * (heat - step)[..., None]).round().astype(np.uint8)
+    return heat(np.clip(1.0 - db / floor_db, 0.0, 1.0).T[::-1])
+
+
+def heat(level: np.ndarray) -> np.ndarray:
+    """uint8 [height, width, 3]: levels [height, width] in 0..1 as colours from dark violet to pale yellow."""
+    place = level * (len(_HEAT) - 1)
+    step = np.minimum(place.astype(np.int64), len(_HEAT) - 2)
+    return (
+        (_HEAT[step] + (_HEAT[step + 1] - _HEAT[step]) * (place - step)[..., None]).round().astype(np.uint8)
+    )
 
 
 def contact_sheet(
@@ -58,8 +63,8 @@ def contact_sheet(
         raise ValueError("nothing to show; give at least one scene")
     rows = []
     for scene in scenes:
-        shown = np.linspace(0, scene.seconds * 25 - 1, columns + 2)[1:-1].round().astype(np.int64)
-        frames = render(scene, width, height, 25.0, int(shown[-1]) + 1)[shown]
+        shown = np.linspace(0, scene.seconds * FPS - 1, columns + 2)[1:-1].round().astype(np.int64)
+        frames = render(scene, width, height, frames=int(shown[-1]) + 1)[shown]
         row = np.concatenate([*frames, spectrogram(hear(scene), width, height)], axis=1)
         if label is not None:
             strip = np.full((CAPTION, row.shape[1], 3), 255, np.uint8)

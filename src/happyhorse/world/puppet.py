@@ -1,7 +1,5 @@
 """Painting a speaker frame by frame: a head that moves, eyes that blink, lips that follow the phonemes."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from math import ceil
 
@@ -32,7 +30,7 @@ class Puppet:
 
     @cached_property
     def shapes(self) -> np.ndarray:
-        """[visemes.TRACKS, steps]: the mouth on a fine grid of times."""
+        """[tracks, steps]: visemes.TRACKS of the mouth on a fine grid of times."""
         times = np.arange(round(self.seconds * _STEPS) + 1) / _STEPS
         mouth = visemes.mouth(self.speaker.phonemes, self.speaker.releases, times)
         return np.stack([mouth[name] for name in visemes.TRACKS])

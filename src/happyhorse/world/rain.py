@@ -1,7 +1,5 @@
 """Rain on a house, by day or night; the strokes that fall and the noise they make follow one intensity curve."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

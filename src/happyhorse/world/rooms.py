@@ -1,7 +1,4 @@
-"""Walls and floors to stand things in front of and on: five floors in perspective, papered and plain
-walls."""
-
-from __future__ import annotations
+"""Walls and floors to stand things in front of and on: papered walls and plain ones, five floors in perspective."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -12,6 +9,7 @@ from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import Color, darker, lighter, mix
 
 WALLS = ("white", "gray", "blue", "green", "yellow", "orange", "pink", "purple")
+BACKGROUNDS = ("white", "gray", "black", "blue", "green", "yellow", "orange", "pink", "purple", "red")
 FLOORS = ("wooden", "stone", "metal", "grass", "sand")
 DECORS = ("plain", "stripes", "panels", "bricks", "window", "frame")
 
@@ -74,6 +72,17 @@ def paint_wall(canvas: Canvas, name: str, decor: str, base: float, rng: np.rando
             xs = np.array([inner[2], inner[0], inner[0], x - 0.04, x, x + 0.05, inner[2]])
             canvas.polygon(np.stack([xs, hill], axis=1), mix("leaf", "cream", 0.35))
     canvas.glow(rng.uniform(-0.6, 0.6), rng.uniform(-0.1, 0.2), 0.9, (1.0, 0.97, 0.9), 0.07)
+
+
+def paint_background(canvas: Canvas, name: str) -> None:
+    """Fills the picture with a plain wall of BACKGROUNDS, in a stronger tint than papered ones, and a soft light."""
+    if name == "black":
+        canvas.gradient("black", lighter("black", 0.12))
+        canvas.glow(0.0, 0.45, 0.9, (1.0, 1.0, 1.0), 0.08)
+        return
+    base = mix(name, "white", 0.0 if name in ("white", "gray") else 0.35)
+    canvas.gradient(lighter(base, 0.12), darker(base, 0.14))
+    canvas.glow(0.0, 0.4, 0.9, (1.0, 1.0, 1.0), 0.08)
 
 
 def paint_floor(canvas: Canvas, name: str, base: float, rng: np.random.Generator) -> None:

@@ -5,8 +5,6 @@ function that sounds it at any rate, the events that are both seen and heard, an
 deterministic function of (family, seed, seconds).
 """
 
-from __future__ import annotations
-
 import difflib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +15,12 @@ from importlib.util import find_spec
 import numpy as np
 
 from happyhorse.world.draw import Canvas
+from happyhorse.world.espeak import MISSING
 
+FPS = 25
+"""Frames a second of a clip, where nothing else is asked for."""
 RATE = 16_000
-"""Samples a second in which event times are counted."""
+"""Samples a second of a clip, where nothing else is asked for; event times are counted in them."""
 
 Attributes = Mapping[str, str | int | float]
 
@@ -98,32 +99,36 @@ class Family:
     weight: float
     requires: str | None = None
 
+    @property
+    def available(self) -> bool:
+        """Whether what the family needs is installed; costs no import."""
+        return self.requires is None or find_spec(self.requires) is not None
+
 
 TABLE: Mapping[str, Family] = {
     "balls": Family("balls", "make", 3.0),
     "horse": Family("horse", "make", 2.5),
-    "xylophone": Family("music", "make_xylophone", 1.5),
-    "piano": Family("music", "make_piano", 1.0),
-    "clock": Family("tools", "make_clock", 0.7),
-    "hammer": Family("tools", "make_hammer", 1.2),
-    "drum": Family("tools", "make_drum", 0.8),
-    "tap": Family("tools", "make_tap", 0.8),
-    "rain": Family("ambience", "make_rain", 0.6),
-    "thunder": Family("ambience", "make_thunder", 0.8),
-    "sea": Family("ambience", "make_sea", 0.6),
-    "wind": Family("ambience", "make_wind", 0.6),
-    "crickets": Family("ambience", "make_crickets", 0.6),
-    "fire": Family("ambience", "make_fire", 0.6),
+    "xylophone": Family("xylophone", "make_xylophone", 1.5),
+    "piano": Family("piano", "make_piano", 1.0),
+    "clock": Family("clock", "make_clock", 0.7),
+    "hammer": Family("hammer", "make_hammer", 1.2),
+    "drum": Family("drum", "make_drum", 0.8),
+    "tap": Family("tap", "make_tap", 0.8),
+    "rain": Family("rain", "make_rain", 0.6),
+    "thunder": Family("thunder", "make_thunder", 0.8),
+    "sea": Family("sea", "make_sea", 0.6),
+    "wind": Family("wind", "make_wind", 0.6),
+    "crickets": Family("crickets", "make_crickets", 0.6),
+    "fire": Family("fire", "make_fire", 0.6),
     "face": Family("face", "make", 4.0, requires="espeakng_loader"),
+    "dialogue": Family("face", "make_dialogue", 0.6, requires="espeakng_loader"),
 }
 FAMILIES: tuple[str, ...] = tuple(TABLE)
 
 
 def available() -> tuple[str, ...]:
     """The families whose requirements are installed, in the order of FAMILIES."""
-    return tuple(
-        name for name, family in TABLE.items() if family.requires is None or find_spec(family.requires)
-    )
+    return tuple(name for name, family in TABLE.items() if family.available)
 
 
 def sample(seed: int, seconds: float = 3.0, families: str | Sequence[str] | None = None) -> Scene:
@@ -131,8 +136,8 @@ def sample(seed: int, seconds: float = 3.0, families: str | Sequence[str] | None
 
     families: a name, or names to choose among by their weights; None means all that are `available()`. With
     a single name the scene is the one that any other choice of this family gives for the seed. Raises
-    ValueError for an unknown family, an empty choice, a negative seed, or a length that is not positive;
-    ImportError where the family's requirement is not installed.
+    ValueError for an unknown family, an empty choice, a negative seed, a length that is not positive, or a
+    named family whose requirement is not installed.
     """
     if seed < 0:
         raise ValueError(f"a seed must not be negative, got {seed}; give 0 or more")
@@ -146,6 +151,8 @@ def sample(seed: int, seconds: float = 3.0, families: str | Sequence[str] | None
             near = difflib.get_close_matches(name, FAMILIES, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"take some of {', '.join(FAMILIES)}"
             raise ValueError(f"no family of scenes called {name!r}; {hint}")
+        if not TABLE[name].available:
+            raise ValueError(f"no scenes of the family {name!r} here: {MISSING}")
     weights = np.array([TABLE[name].weight for name in names])
     chooser = np.random.default_rng([seed, zlib.crc32(b"family")])
     name = names[
@@ -156,7 +163,7 @@ def sample(seed: int, seconds: float = 3.0, families: str | Sequence[str] | None
     return make(np.random.default_rng([seed, zlib.crc32(name.encode())]), seed, seconds)
 
 
-def render(scene: Scene, width: int, height: int, fps: float = 25.0, frames: int | None = None) -> np.ndarray:
+def render(scene: Scene, width: int, height: int, fps: float = FPS, frames: int | None = None) -> np.ndarray:
     """uint8 [F, height, width, 3]: frame f shows the scene at f / fps seconds; F = frames, or round(seconds
     * fps)."""
     count = round(scene.seconds * fps) if frames is None else frames

@@ -1,26 +1,12 @@
-"""Parts of pictures that several families share: a plain wall; sky, moon, stars, hills, trees and a house."""
-
-from __future__ import annotations
+"""Parts of outdoor pictures that several families share: sky, moon, stars, hills, trees and a house."""
 
 import numpy as np
 
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import Color, darker, lighter, mix
 
-WALLS = ("white", "gray", "black", "blue", "green", "yellow", "orange", "pink", "purple", "red")
 REACH = 1.15
 """Landscapes are painted from -REACH to REACH, more than half of the widest aspect."""
-
-
-def wall(canvas: Canvas, color: str) -> None:
-    """Fills the picture with a wall in a tint of a named colour, and a soft light on it."""
-    if color == "black":
-        canvas.gradient("black", lighter("black", 0.12))
-        canvas.glow(0.0, 0.45, 0.9, (1.0, 1.0, 1.0), 0.08)
-        return
-    base = mix(color, "white", 0.0 if color in ("white", "gray") else 0.35)
-    canvas.gradient(lighter(base, 0.12), darker(base, 0.14))
-    canvas.glow(0.0, 0.4, 0.9, (1.0, 1.0, 1.0), 0.08)
 
 
 def stars(canvas: Canvas, rng: np.random.Generator, count: int = 60, low: float = 0.6) -> None:

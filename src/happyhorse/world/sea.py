@@ -1,7 +1,5 @@
 """Waves rolling onto a beach: each breaks with a rush of noise, runs up the sand as foam and draws back hissing."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import sound

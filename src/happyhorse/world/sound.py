@@ -9,15 +9,14 @@ with mode ratios of the free bar (1 : 2.756 : 5.404 : 8.933), the circular membr
 liquid sounds", 2005).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-EVENT_RATE = 16_000
+from happyhorse.world.scene import RATE
+
 LEVEL_DB = -20.0
 CEILING = 0.94
 BAR = (1.0, 2.756, 5.404, 8.933)
@@ -64,7 +63,7 @@ MATERIALS: dict[str, Material] = {
 
 def onset(sample: int, rate: int) -> int:
     """The sample at `rate` nearest to an event sample counted at 16 kHz."""
-    return round(sample * rate / EVENT_RATE)
+    return round(sample * rate / RATE)
 
 
 def length(seconds: float, rate: int) -> int:

@@ -1,7 +1,5 @@
 """A person in the picture who says a line: who, where, what, when, and how the head moves and the eyes blink."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -10,8 +10,6 @@ says when each sound opens. espeak marks a stop at its burst; the closure before
 front of the mark.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import dataclass
@@ -96,6 +94,7 @@ class Utterance:
 
     @property
     def seconds(self) -> float:
+        """Length of the sound in seconds."""
         return len(self.wave) / self.rate
 
 

@@ -1,7 +1,5 @@
 """A tap that drips: each drop grows, falls and splashes into a vessel of water."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A thunderstorm: lightning strikes behind a landscape, and its thunder follows after a delay that the events state."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import sound

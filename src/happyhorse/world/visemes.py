@@ -7,8 +7,6 @@ the closure of p, b, m the lips touch (aperture 0, for at least CLOSURE so that 
 and in silence the mouth is closed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

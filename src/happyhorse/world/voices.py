@@ -1,7 +1,5 @@
 """Who speaks: a voice for a person and a mood, with timbres kept back from training for every language."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world.speech import LANGUAGES, Voice

@@ -1,7 +1,5 @@
 """A tree in the wind: one gust curve bends it, drives its leaves, and makes the wind loud."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import sound

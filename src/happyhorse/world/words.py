@@ -5,8 +5,6 @@ a line was ever in training is known from the line alone; the fixed phrases (gre
 in training.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from dataclasses import dataclass

@@ -1,15 +1,13 @@
 """A xylophone that plays a melody: a mallet strikes its bars, and they light up."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from happyhorse.world import melody, sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import PALETTE, darker, lighter, mix
+from happyhorse.world.rooms import BACKGROUNDS, paint_background
 from happyhorse.world.scene import RATE, Event, Scene
-from happyhorse.world.scenery import WALLS, wall
 
 RAINBOW = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
 BARS = {"rainbow": RAINBOW, "wooden": ("wood",) * 8, "silver": ("metal",) * 8}
@@ -47,7 +45,9 @@ def make_xylophone(rng: np.random.Generator, seed: int, seconds: float) -> Scene
     beat = float(rng.uniform(*melody.TEMPI[tempo]))
     notes = melody.perform(name, beat, float(rng.uniform(0.12, 0.6)), seconds, rng)
     bars = str(rng.choice(list(BARS), p=[0.6, 0.25, 0.15]))
-    background = str(rng.choice([c for c in WALLS if not (bars == "silver" and c in ("gray", "white"))]))
+    background = str(
+        rng.choice([c for c in BACKGROUNDS if not (bars == "silver" and c in ("gray", "white"))])
+    )
     mallet = str(rng.choice(MALLETS))
     width, middle = float(rng.uniform(0.84, 0.98)), float(rng.uniform(0.42, 0.54))
     tall = float(rng.uniform(0.60, 0.74))
@@ -63,7 +63,7 @@ def make_xylophone(rng: np.random.Generator, seed: int, seconds: float) -> Scene
     struck = bar_x[steps]
 
     def backdrop(canvas: Canvas) -> None:
-        wall(canvas, background)
+        paint_background(canvas, background)
         left, right = bar_x[0] - 0.75 * pitch, bar_x[-1] + 0.75 * pitch
         for side in (-1, 1):
             first, last = middle + side * half[0] * 0.62, middle + side * half[-1] * 0.62
