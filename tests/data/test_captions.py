@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from happyhorse.data.captions import fault, find, lint, speaks_of_sound, tables
 
-ROWS = [("a.mp4", "one ball"), ("sub/b.mp4", 'she says, "hello"'), ("a.mp4", "a ball, 小鼓")]
+ROWS = [("a.mp4", "one\nball"), ("sub/b.mp4", 'she says,\u2028"hello"'), ("a.mp4", "a ball, 小鼓")]
 
 
 @pytest.mark.parametrize("name", ["captions.jsonl", "metadata.jsonl", "captions.json", "captions.csv"])
@@ -23,9 +23,19 @@ def test_tables_of_every_kind(tmp_path: Path, name: str) -> None:
     elif name.endswith("json"):
         text = json.dumps([{"path": file, "prompt": caption} for file, caption in ROWS])
     else:
-        text = "\n".join(json.dumps({"file": file, "captions": [caption]}) for file, caption in ROWS) + "\n\n"
+        text = (
+            "\n".join(
+                json.dumps({"file": file, "captions": [caption]}, ensure_ascii=False)
+                for file, caption in ROWS
+            )
+            + "\n\n"
+        )
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert tables(tmp_path) == {"a.mp4": ["one ball", "a ball, 小鼓"], "sub/b.mp4": ['she says, "hello"']}
+    assert tables(tmp_path) == {
+        "a.mp4": ["one\nball", "a ball, 小鼓"],
+        "sub/b.mp4": ['she says,\u2028"hello"'],
+    }
+    assert find(tmp_path / "a.mp4", "a.mp4", tables(tmp_path)).captions == ("one ball", "a ball, 小鼓")
 
 
 def test_an_object_of_captions_and_a_table_in_a_subfolder(tmp_path: Path) -> None:

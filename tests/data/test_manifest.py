@@ -40,6 +40,7 @@ def test_what_is_written_is_read(tmp_path_factory, captions: list[str], source: 
     path = tmp_path_factory.mktemp("manifest") / "m.jsonl"
     entries = [replace(ENTRY, captions=tuple(captions), source=source, has_audio=sound), ENTRY]
     entries.append(replace(ENTRY, source=None, seed=7, family="balls"))
+    entries.append(replace(ENTRY, source="a\u2028b\nc.mp4"))
     assert manifest.load(manifest.write(path, entries)) == entries
 
 

@@ -1,6 +1,7 @@
 """Captions that lie beside clips, in `clip.txt` or in rows of a table; and what is doubtful about them."""
 
 import csv
+import io
 import json
 import re
 import unicodedata
@@ -73,11 +74,11 @@ def _rows(table: Path) -> Iterator[Mapping[str, Any]]:
     text = _text(table)
     try:
         if table.suffix.lower() == ".csv":
-            values: Any = list(csv.DictReader(text.splitlines(), strict=True))
+            values: Any = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         elif table.suffix.lower() == ".json":
             values = json.loads(text)
         else:
-            values = [json.loads(line) for line in text.splitlines() if line.strip()]
+            values = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (json.JSONDecodeError, csv.Error) as error:
         raise ValueError(f"{table} is not valid {table.suffix[1:].upper()}: {error}") from None
     if isinstance(values, dict):

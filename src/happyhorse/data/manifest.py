@@ -19,6 +19,7 @@ from happyhorse.data.captions import fault
 from happyhorse.data.footage import UnusableError, read
 from happyhorse.data.shards import world_version
 from happyhorse.data.source import SPLITS, RawClip, WorldConfig, render_seed, seed_of
+from happyhorse.files import write_atomic
 
 NAME = "manifest.jsonl"
 HELDOUT_SHARE = 20  # one clip in this many is held out
@@ -153,14 +154,14 @@ def write(path: Path, entries: Iterable[Entry]) -> Path:
     lines = [json.dumps(config.plain(entry), ensure_ascii=False) for entry in entries]
     text = "".join(line + "\n" for line in lines)
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_atomic(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+    write_atomic(path, lambda hidden: hidden.write_text(text, encoding="utf-8"))
     return path
 
 
 def load(path: Path) -> list[Entry]:
     """Read a manifest. Raises ValueError, naming the line, where it is missing, malformed or empty."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: names may hold U+2028
     except FileNotFoundError:
         raise ValueError(f"no manifest at {path}; write one with: happyhorse data import FOLDER") from None
     except UnicodeDecodeError:

@@ -14,6 +14,7 @@ from happyhorse.data.buckets import FPS, Bucket
 from happyhorse.data.manifest import Entry
 from happyhorse.data.shards import Shards, codec_version, make
 from happyhorse.data.source import SPLITS, RawClip
+from happyhorse.files import write_atomic
 from happyhorse.values import Clip
 
 
@@ -84,8 +85,8 @@ def open_plan(plan: ClipPlan, workers: int = 2, progress: Callable[[int, int], N
     for number, file in enumerate(shards.files):
         lines = [json.dumps(records[i]) for i, (f, _) in enumerate(shards.places) if f == number]
         text = "\n".join(lines) + "\n"
-        checkpoint.write_atomic(
-            file.with_suffix(".jsonl"), lambda path, text=text: Path(path).write_text(text)
+        write_atomic(
+            file.with_suffix(".jsonl"), lambda path, text=text: path.write_text(text, encoding="utf-8")
         )
     return Shards(folder)
 

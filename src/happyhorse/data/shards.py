@@ -23,9 +23,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import happyhorse.world
-from happyhorse import checkpoint, config
+from happyhorse import config
 from happyhorse.codec import latent_version, load_codec
 from happyhorse.data.source import RawClip, WorldConfig, render_seed, seed_of
+from happyhorse.files import write_atomic
 from happyhorse.world import scene
 
 CLIPS = 64  # a shard
@@ -146,9 +147,9 @@ def _make_shard(job: tuple[Plan, int, str]) -> None:
         records.append(json.dumps(clip.record))
     name = Path(folder) / f"{index:05d}"
     tensors = {"video": torch.stack(videos), "audio": torch.stack(audios)}
-    checkpoint.write_atomic(name.with_suffix(".safetensors"), lambda path: save_file(tensors, path))
-    checkpoint.write_atomic(
-        name.with_suffix(".jsonl"), lambda path: Path(path).write_text("\n".join(records) + "\n")
+    write_atomic(name.with_suffix(".safetensors"), lambda path: save_file(tensors, path))
+    write_atomic(
+        name.with_suffix(".jsonl"), lambda path: path.write_text("\n".join(records) + "\n", encoding="utf-8")
     )
 
 
@@ -178,7 +179,7 @@ class Shards:
     def __init__(self, folder: str | Path, clips: int | None = None) -> None:
         """Open what is complete in `folder`, the first `clips` of it. Raises ValueError if that is nothing."""
         self.files = sorted(p for p in Path(folder).glob("*.safetensors") if p.with_suffix(".jsonl").exists())
-        lines = [p.with_suffix(".jsonl").read_text().splitlines() for p in self.files]
+        lines = [p.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines() for p in self.files]
         self.places = [(f, i) for f, rows in enumerate(lines) for i in range(len(rows))][:clips]
         self.records: list[dict[str, Any]] = [json.loads(row) for rows in lines for row in rows][:clips]
         if not self.places:

@@ -44,13 +44,13 @@ def coverage(video: Video, color: Color, others: Sequence[Color] = ()) -> Float3
     """
     target = np.asarray(color, np.float32)
     pixels = video.astype(np.float32) / 255
-    distance = np.square(pixels - target).sum(-1)
+    distance = _squared(pixels - target)
     background = np.median(video, axis=0).astype(np.float32) / 255
-    alike = np.square(background - target).sum(-1) < _shading(target)
+    alike = _squared(background - target) < _shading(target)
     rival = np.zeros(distance.shape, bool)
     unlike = distance[:, alike]
     for other in others:
-        apart = np.square(pixels - np.asarray(other, np.float32)).sum(-1)
+        apart = _squared(pixels - np.asarray(other, np.float32))
         rival |= apart < distance
         passing = (apart < np.minimum(distance, _shading(other)))[:, alike]
         unlike[passing & (passing.mean(0) < 0.5)] = -1
@@ -59,10 +59,10 @@ def coverage(video: Video, color: Color, others: Sequence[Color] = ()) -> Float3
         far = np.argpartition(unlike, low, axis=0)[low:]
         background[alike] = np.take_along_axis(pixels[:, alike], far[..., None], axis=0).mean(0)
     line = target - background
-    length = np.square(line).sum(-1)
+    length = _squared(line)
     step = pixels - background
     along = np.einsum("fhwc,hwc->fhw", step, line) / np.maximum(length, 1e-6)
-    off = np.square(step).sum(-1) - np.square(along) * length
+    off = _squared(step) - np.square(along) * length
     share = np.clip((along - 0.4) / 0.3, 0, 1)
     share[off > 0.06 + 0.12 * length] = 0
     share[:, length < 0.02] = 0
@@ -106,6 +106,11 @@ def track(share: Float32[np.ndarray, "F H W"]) -> Track:
         x[f], y[f], half[f], seen[f] = column, row, 2 * max(spread - 1 / 12, 0.0) ** 0.5, total
         place = (float(row), float(column))
     return Track(x, y, half, seen)
+
+
+def _squared(pixels: np.ndarray) -> np.ndarray:
+    """Squared length of each pixel's colour vector."""
+    return np.einsum("...c,...c->...", pixels, pixels)
 
 
 def _shading(color: Color) -> float:
