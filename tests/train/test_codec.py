@@ -26,7 +26,7 @@ LOOP = LoopConfig(
     save_every=1000,
     ema=0.8,
     autocast=False,
-    optim=OptimConfig(muon_lr=0.01, adam_lr=0.003),
+    optim=OptimConfig(muon_lr=0.03, adam_lr=0.01),
 )
 VIDEO = VideoCodecConfig(
     channels=12,
@@ -68,11 +68,11 @@ def mean_of(lines, name, part):
 def test_video_learns_and_is_better_than_linear(picture, tmp_path):
     linear = picture.evaluate()
     assert 0 < picture.kept < 1
-    train(picture, LOOP, tmp_path, {})
+    train(picture, dataclasses.replace(LOOP, steps=80), tmp_path, {})
     lines = read_log(tmp_path / "log.jsonl")
     assert all(math.isfinite(line["loss"]) for line in lines)
-    assert mean_of(lines, "loss", slice(-8, None)) < 0.8 * mean_of(lines, "loss", slice(8))
-    assert lines[-1]["psnr"] > linear["psnr"] + 0.3
+    assert mean_of(lines, "loss", slice(-10, None)) < 0.75 * mean_of(lines, "loss", slice(10))
+    assert lines[-1]["psnr"] > linear["psnr"] + 0.5
 
 
 def test_psnr_is_that_of_the_pixels(picture):

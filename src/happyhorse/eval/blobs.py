@@ -37,10 +37,9 @@ def coverage(video: Video, color: Color, others: Sequence[Color] = ()) -> Float3
 
     Pixels nearer to the colour of one of the `others`, things that move too, do not count.
 
-    Every pixel's background is the mean of those frames that lie at 80 to 95 % in order of unlikeness to the
-    colour: so a thing may rest in one place for most of the clip, other things may pass now and then, and
-    what always looks like the colour is background. Between background and colour the share is a projection
-    (as in matting), and what lies off that line, another thing passing by, does not count.
+    A pixel's background is its median over time; where that looks like the colour itself, as where the thing rests for
+    most of the clip, it is the mean of the frames that look like it least. Between background and colour the share is a
+    projection (as in matting), and what lies off that line, another thing passing by, does not count.
     """
     target = np.asarray(color, np.float32)
     pixels = video.astype(np.float32) / 255

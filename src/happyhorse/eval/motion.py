@@ -64,7 +64,9 @@ def _piano(video: Video, attributes: Attributes) -> np.ndarray:
 def _clock(video: Video, attributes: Attributes) -> np.ndarray:
     """The second hand is somewhere else: pixels that gain or lose its colour."""
     hand = _likeness(video, str(attributes["hand"]))
-    return _steps(np.abs(np.diff(hand, axis=0, prepend=hand[:1])).mean((1, 2)), least=0.002, share=0.5, apart=3)
+    return _steps(
+        np.abs(np.diff(hand, axis=0, prepend=hand[:1])).mean((1, 2)), least=0.002, share=0.5, apart=3
+    )
 
 
 FAMILIES: Mapping[str, Callable[[Video, Attributes], np.ndarray]] = {

@@ -177,7 +177,7 @@ class AudioObjective:
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """L1 of log-mels (decoded, and of the waveform) plus multi-resolution STFT error (arXiv 1910.11480)."""
+        """L1 of log-mels (decoded, and of the waveform) plus multi-resolution STFT error (arXiv 1910.11480); scalar."""
         clips = indices(len(self.waves), self.loop.batch, self.loop.seed, step)[part::parts]
         generator = step_generator(self.loop.seed, step, part)
         length = min(self.crop_steps * SAMPLES, self.waves.shape[1])

@@ -101,7 +101,7 @@ class FlowObjective:
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """Sum of the mean squared velocity errors of video and audio over their noised tokens."""
+        """Sum of the mean squared velocity errors of video and audio over their noised tokens; scalar."""
         clips = indices(len(self.train), self.loop.batch, self.loop.seed, step)[part::parts]
         generator = step_generator(self.loop.seed, step, part)
         video, audio, records = self._read(self.train, clips)

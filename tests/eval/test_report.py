@@ -1,0 +1,87 @@
+"""From clips to a report, in numbers, Markdown, JSON and a picture."""
+
+import json
+
+import numpy as np
+import pytest
+
+from happyhorse.eval import report
+from happyhorse.eval.clips import Report, evaluate, moments
+from happyhorse.eval.judge import Verdict
+from happyhorse.world.scene import Scene, hear, render, sample
+
+
+def clip(family: str, seed: int, late: int = 0) -> tuple[Scene, np.ndarray, np.ndarray]:
+    """A render whose sound is `late` samples late."""
+    scene = sample(seed, 2.0, [family])
+    return scene, render(scene, 160, 96), np.roll(np.pad(hear(scene), (0, 16_000)), late)[:32_000]
+
+
+class Parrot:
+    """A judge that says the same of every clip."""
+
+    def __init__(self):
+        self.accuracy = {"family": 1.0}
+
+    def __call__(self, video, audio, rate):
+        return Verdict("xylophone", "red", "rain")
+
+
+@pytest.fixture(scope="module")
+def measured() -> Report:
+    clips = [clip("xylophone", seed, late=1280) for seed in range(3)] + [clip("rain", 0)]
+    return evaluate(iter(clips), judge=Parrot())
+
+
+def test_offsets_are_those_of_the_clips(measured):
+    part = measured.families["xylophone"]
+    assert part.clips == 3 and part.sync is not None and part.control is not None
+    assert part.sync.median.value == pytest.approx(80, abs=15)  # 1280 samples are 80 ms
+    assert part.sync.recall.value > 0.8 and part.control.mae.value > 0
+    assert len(part.offsets) == part.sync.matched
+    assert measured.families["rain"].sync is None and measured.families["rain"].control is None
+    assert measured.total.clips == 4 and measured.total.sync.matched == part.sync.matched
+
+
+def test_the_judge_is_compared_with_what_was_asked(measured):
+    assert (
+        measured.families["xylophone"].family.value == 1.0 and measured.families["rain"].family.value == 0.0
+    )
+    assert measured.total.sound.value == 0.25
+    assert measured.families["rain"].color is None
+    assert measured.judge == {"family": 1.0}
+
+
+def test_faults_are_means_over_clips(measured):
+    assert measured.families["xylophone"].quality["jitter"].value < 0.5
+    assert measured.total.quality["loudness"].value < 0
+
+
+def test_moments_leave_out_the_ends():
+    scene, video, audio = clip("xylophone", 1)
+    found = moments(scene, video, audio, 25.0, 16_000)
+    for times in (found.seen, found.heard):
+        assert len(times) and times.min() >= 0.1 and times.max() <= 1.9
+    assert moments(*clip("rain", 1), 25.0, 16_000) is None
+
+
+def test_no_clips_are_an_error():
+    with pytest.raises(ValueError, match="at least one"):
+        evaluate([])
+
+
+def test_written_report(measured, tmp_path):
+    page = report.write(measured, tmp_path / "out")
+    text = page.read_text(encoding="utf-8")
+    assert "## Sync" in text and "| xylophone |" in text and "offsets.png" in text and "## Lips" not in text
+    assert "nan" not in text.lower()
+    for table in text.split("\n\n"):
+        if table.startswith("|"):
+            assert len({row.count("|") for row in table.splitlines()}) == 1
+    values = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert values["families"]["xylophone"]["sync"]["median"]["value"] == pytest.approx(80, abs=15)
+    assert values["families"]["rain"]["sync"] is None
+    image = report.plot(measured)
+    blue = (np.asarray(image) == (70, 120, 200)).all(-1)
+    # the bars stand right of the middle, where sound is late
+    assert blue.any() and np.flatnonzero(blue.any(0)).mean() > 90 + 530 / 2 + 20

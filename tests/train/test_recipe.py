@@ -1,0 +1,140 @@
+"""Recipes are strict, and one that is cooked leaves what it promises."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from happyhorse import checkpoint, config
+from happyhorse.train import recipe as recipes
+from happyhorse.train.loop import read_log
+from happyhorse.train.recipe import Recipe, load_recipe
+
+TINY = """
+name = "tiny"
+
+[world]
+width = 64
+height = 64
+seconds = 0.4
+families = ["balls"]
+
+[codec]
+clips = 4
+heldout = 2
+video = { width = 16, encoder_blocks = 1, decoder_blocks = 1, mid_width = 8, fine_width = 8, fine_blocks = 1 }
+audio = { width = 16, vocoder_width = 16, vocoder_blocks = 1 }
+video_loop = { steps = 2, batch = 2, log_every = 1 }
+audio_loop = { steps = 2, batch = 2, log_every = 1 }
+
+[flow]
+clips = 4
+heldout = 2
+text = { buckets = 64, width = 16 }
+loop = { steps = 2, batch = 2, log_every = 1 }
+
+[flow.horse]
+num_layers = 2
+hidden_size = 32
+head_dim = 16
+num_query_groups = 1
+text_in_channels = 16
+mm_layers = [0]
+gelu7_layers = [0]
+given_embedding = true
+param_dtype = "fp32"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def test_what_is_written_is_what_is_read(file):
+    recipe = load_recipe(file)
+    assert (recipe.name, recipe.world.families, recipe.codec.video_loop.steps) == ("tiny", ("balls",), 2)
+    assert recipe.flow.horse.mm_layers == (0,) and recipe.flow.flow.conditions.first == 0.15
+    assert config.build(Recipe, config.plain(recipe)) == recipe
+
+
+def test_settings_change_one_value_each(file):
+    changed = load_recipe(
+        file,
+        ["flow.loop.optim.muon_lr=1e-3", "world.families=['clock']", "flow.flow.shift_video=4", "name=other"],
+    )
+    assert changed.flow.loop.optim.muon_lr == 1e-3 and changed.world.families == ("clock",)
+    assert changed.flow.flow.shift_video == 4.0 and changed.name == "other"
+    assert (
+        changed.flow.loop.steps == 2
+        and changed.flow.loop.optim.adam_lr == load_recipe(file).flow.loop.optim.adam_lr
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("flow.loop.stepz=3", "unknown key 'flow.loop.stepz'; did you mean 'steps'"),
+        ("flow.horse.num_layer=3", "did you mean 'num_layers'"),
+        ("codec.crops.colour=1", "unknown key 'codec.crops.colour'; known here: "),
+        ("flow.loop.steps=many", "'flow.loop.steps' must be int, got 'many'"),
+        ("flow.loop.steps=2.5", "'flow.loop.steps' must be int"),
+        ("flow.loop.autocast=1", "'flow.loop.autocast' must be bool"),
+        ("flow.loop.batch=true", "'flow.loop.batch' must be int"),
+        ("flow.horse.mm_layers=3", "'flow.horse.mm_layers' must be a list"),
+        ("flow.horse.mm_layers=[7]", "names a layer outside 0..1"),
+        ("flow.horse.param_dtype='fp8'", "must be one of"),
+        ("flow.flow.conditions.first=0.95", "sum to at most 1"),
+        ("flow.flow.lengths=[4]", "go in pairs"),
+        ("flow.loop=3", "'flow.loop' must be a table of settings"),
+        ("flow.loop.steps.x=3", "'steps' is a value, not a table"),
+        ("flow.loop.steps", "--set takes key=value"),
+    ],
+)
+def test_mistakes_are_named(file, setting, sentence):
+    with pytest.raises(ValueError) as error:
+        load_recipe(file, [setting])
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["name", "world", "codec.clips", "flow.loop.steps", "flow.horse"])
+def test_what_has_no_default_must_be_there(file, key):
+    values = tomllib.loads(TINY)
+    *parents, last = key.split(".")
+    table = values
+    for parent in parents:
+        table = table[parent]
+    del table[last]
+    with pytest.raises(ValueError, match=f"missing key '{key}': add it to the recipe"):
+        config.build(Recipe, values)
+
+
+def test_a_file_that_is_no_recipe(tmp_path):
+    with pytest.raises(ValueError, match="no such recipe"):
+        load_recipe(tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("name = [")
+    with pytest.raises(ValueError, match=r"broken\.toml is not valid TOML"):
+        load_recipe(tmp_path / "broken.toml")
+
+
+def test_the_whole_chain(file, tmp_path, monkeypatch):
+    """Renders, codec, latents, denoiser: each run leaves its log, its page and its weights, and says what made them."""
+    monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / "cache"))
+    recipe, folder, said = load_recipe(file), tmp_path / "runs", []
+    assert recipes.train_codec(recipe, folder, "video", workers=1) is None, "one half is no codec"
+    codec = recipes.train_codec(recipe, folder, workers=1)
+    assert codec == folder / "codec.safetensors"
+    path = recipes.train_flow(recipe, folder, codec, workers=1, report=lambda *values: said.append(values))
+    for run in ("codec/video", "codec/audio", "flow"):
+        assert [line["step"] for line in read_log(folder / run / "log.jsonl")] == [1, 2]
+        assert "data:image/png" in (folder / run / "report.html").read_text()
+        assert json.loads((folder / run / "run.json").read_text())["world"]["seconds"] == 0.4
+    assert "data:video/mp4" in (folder / "flow" / "report.html").read_text()
+    part = checkpoint.load(path, "denoiser")
+    assert part.facts["steps"] == 2 and part.facts["world"]["families"] == ["balls"]
+    assert part.facts["recipe"] == config.plain(recipe.flow)
+    assert {what for what, *_ in said} == {"train latents", "heldout latents", "flow"}
+    assert [done for what, done, *_ in said if what == "flow"] == [1, 2]
