@@ -26,10 +26,10 @@ def test_whereabouts_of_colours():
     places = judge.whereabouts(judge.pictures(picture))[0].reshape(len(COLORS), 2, 8, 14).square()
     blue, yellow = places[COLORS.index("blue")], places[COLORS.index("yellow")]
     assert blue[0, 6, 10] == pytest.approx(1.0, abs=0.01) and yellow[0, 6, 10] == pytest.approx(0.0, abs=0.01)
-    assert blue[0, 1, 2] == pytest.approx(0.5, abs=0.01) and yellow[0, 1, 2] == pytest.approx(0.5, abs=0.01)
-    assert yellow[1, 1, 2] == pytest.approx(2 / 7, abs=0.01) and yellow[1, 6, 10] == pytest.approx(
-        0.0, abs=0.01
-    )
+    half = pytest.approx(0.5, abs=0.03)  # yellow has neighbours in the palette that take a little of it
+    assert blue[0, 1, 2] == half and yellow[0, 1, 2] == half
+    assert yellow[1, 1, 2] == pytest.approx(2 / 7, abs=0.02)
+    assert yellow[1, 6, 10] == pytest.approx(0.0, abs=0.01)
 
 
 def test_spectrogram_is_three_seconds_whatever_comes():
