@@ -18,8 +18,8 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
     """Copy codec and denoiser of the folder `run` to `into/name` with a card; returns the files written.
 
     `report` is the Markdown page that `happyhorse eval` wrote of this run. Raises ValueError where a
-    part is missing, where the denoiser was trained on latents
-    of another codec, or where the released weights would exceed 64 MB.
+    part is missing, where the denoiser was trained on latents of another codec, or where the released weights would
+    exceed 64 MB.
     """
     codec_path, denoiser_path = run / "codec.safetensors", run / "flow" / "denoiser.safetensors"
     codec, denoiser = checkpoint.load(codec_path, "codec"), checkpoint.load(denoiser_path, "denoiser")
@@ -28,19 +28,20 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
             f"{denoiser_path} was trained on other latents than those of {codec_path}: train it anew"
         )
     folder = into / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    files = [
-        folder / path.name
+    parts = [
+        path
         for whole in (codec_path, denoiser_path)
         for path in sorted([whole, *whole.parent.glob(f"{whole.stem}-[0-9]*{whole.suffix}")])
-        if shutil.copyfile(path, folder / path.name)
     ]
-    megabytes = sum(path.stat().st_size for path in into.rglob("*.safetensors")) / 1e6
+    others = (path for path in into.rglob("*.safetensors") if folder not in path.parents)
+    megabytes = sum(path.stat().st_size for path in (*parts, *others)) / 1e6
     if megabytes > LARGEST_MB:
         raise ValueError(
             f"the released weights are {megabytes:.0f} MB together; at most {LARGEST_MB:.0f} fit a package"
         )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    files = [Path(shutil.copyfile(path, folder / path.name)) for path in parts]
     card = folder / "README.md"
     card.write_text(_card(name, codec, denoiser, report.read_text() if report else None))
     return [*files, card]
@@ -64,8 +65,8 @@ def _card(
         "",
         "## Training",
         "",
-        f"- Denoiser: {loop['steps']} steps of {loop['batch']} clips, from {facts['recipe']['clips']} world seeds, "
-        f"{facts.get('train_seconds', 0) / 3600:.2f} hours; {facts['ranks']} process(es).",
+        f"- Denoiser: {facts['steps']} steps of {loop['batch']} clips, from {facts['recipe']['clips']} world seeds, "
+        f"{facts['ranks']} process(es).",
         f"- Started from: {facts.get('started_from') or 'random weights'}. Latent space: {facts['codec']}.",
         f"- Words it knows: {len(facts['vocabulary'])}.",
     ]
@@ -73,8 +74,8 @@ def _card(
         own = codec.facts.get(half, {})
         if "steps" in own:
             lines.append(
-                f"- Codec, {half}: {own['steps']} steps, {own.get('train_seconds', 0) / 3600:.2f} hours; linear part "
-                f"keeps {own['variance_kept']:.2%} of the variance."
+                f"- Codec, {half}: {own['steps']} steps; the linear part keeps {own['variance_kept']:.2%} of the "
+                "variance."
             )
     if report:
         measured = (line for line in report.splitlines() if not line.startswith("!["))

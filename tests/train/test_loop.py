@@ -162,41 +162,50 @@ def test_a_gradient_that_is_not_finite_stops_with_a_remedy(tmp_path):
         train(line, CONFIG, tmp_path, {})
 
 
+SCRIPT = """
+import dataclasses, sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_loop import CONFIG, Line
+from happyhorse.train.loop import Stopped, train
+
+config = dataclasses.replace(CONFIG, micro=1)
+for name in ("sharded", "whole"):
+    lines = Line(), Line()
+    lines[0].interrupt_at = 6
+    for line in lines:
+        if name == "sharded":
+            line.module.shard_units = lambda: []
+        try:
+            train(line, config, Path({folder!r}) / name, {{}})
+        except Stopped as stop:
+            assert line is lines[0] and "after step 7" in str(stop)
+"""
+
+
 def test_two_processes_equal_one(tmp_path):
-    """FSDP2 over gloo: the same batch in two halves must give the same weights as one process.
+    """Over gloo, sharded with FSDP2 or not: the same batch in two halves must give the same weights as one process.
 
     Only the first process is interrupted, on the way; both have to stop after the same step, save, and go on.
     """
     script = tmp_path / "run.py"
-    script.write_text(
-        "import sys, dataclasses\nfrom pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_loop import CONFIG, Line\nfrom happyhorse.train.loop import Stopped, train\n"
-        "line = Line()\nline.interrupt_at = 6\n"
-        "try:\n    train(line, dataclasses.replace(CONFIG, micro=1), Path(sys.argv[1]), {})\n"
-        "except Stopped as stop:\n    assert 'after step 7' in str(stop)\n"
-        "    train(Line(), dataclasses.replace(CONFIG, micro=1), Path(sys.argv[1]), {})\n"
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(script),
-    ]
+    script.write_text(SCRIPT.format(here=str(Path(__file__).parent), folder=str(tmp_path)))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, str(tmp_path / "two")], env=environment, timeout=400, capture_output=True, text=True
+        [*launch, str(script)], env=environment, timeout=400, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
     train(Line(), CONFIG, tmp_path / "one", {})
-    for key, tensor in weights(tmp_path / "one").items():
-        assert torch.allclose(tensor, weights(tmp_path / "two")[key], atol=2e-3), key
-    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("one", "two")]
-    logs[1] = [line for line in logs[1] if line["step"] != 7]
-    for one, two in zip(*logs, strict=True):
-        assert one["part"] == two["part"] == 0.5  # of all ranks, not of the first
-        assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
-        assert one.get("probe") == pytest.approx(two.get("probe"), abs=2e-3)
-    assert (tmp_path / "two" / "preview" / "6").exists()
+    expected = read_log(tmp_path / "one" / "log.jsonl")
+    for name in ("sharded", "whole"):
+        for key, tensor in weights(tmp_path / "one").items():
+            assert torch.allclose(tensor, weights(tmp_path / name)[key], atol=2e-3), key
+        lines = [line for line in read_log(tmp_path / name / "log.jsonl") if line["step"] != 7]
+        for one, two in zip(expected, lines, strict=True):
+            assert one["part"] == two["part"] == 0.5  # of all ranks, not of the first
+            assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
+            assert one.get("probe") == pytest.approx(two.get("probe"), abs=2e-3)
+        assert (tmp_path / name / "preview" / "6").exists()
+    with pytest.raises(ValueError, match=r"another number of processes \(resume-0.pt, resume-1.pt\)"):
+        train(Line(), CONFIG, tmp_path / "whole", {})

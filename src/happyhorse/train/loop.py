@@ -1,8 +1,8 @@
 """The training loop, once for all objectives: accumulate, clip, step, average, log, preview, save, resume.
 
 Everything random in a step is drawn from generators keyed by (seed, step), so a run that was stopped and resumed is
-bit for bit the run that was not. Under torchrun the module is sharded with FSDP2 and every rank takes its parts of
-the same batch.
+bit for bit the run that was not. Under torchrun every rank takes its parts of the same batch; a module that names its
+`shard_units` is sharded with FSDP2, a smaller one is whole on every rank.
 """
 
 import contextlib
@@ -85,22 +85,26 @@ def train(
     `facts` are plain values, kept in `folder/run.json` and in the released weights. `report(step, values)` sees every
     log line; `page(folder)` is called after every preview, also the last, and when the run is stopped. SIGINT and
     SIGTERM, to any rank, end the current step, save, and raise `Stopped`. Raises ValueError for a batch that has fewer
-    clips than parts, and when the gradient is not finite.
+    clips than parts, for a run that was saved by another number of processes, and when the gradient is not finite.
     """
     rank, ranks = _join()
     module = objective.module
     parts = config.micro * ranks
     if config.batch < parts:
         raise ValueError(f"a batch of {config.batch} does not fill {parts} parts: raise batch or lower micro")
-    if ranks > 1:
-        for layer in getattr(module, "shard_units", lambda: [])():
+    if ranks > 1 and hasattr(module, "shard_units"):
+        for layer in module.shard_units():  # type: ignore[operator]
             fully_shard(layer, reshard_after_forward=False)  # small models: speed before memory
         fully_shard(module, reshard_after_forward=False)
     optimizers = make_optimizers(module, config.optim)
     ema = checkpoint.Ema(module, config.ema)
     folder.mkdir(parents=True, exist_ok=True)
-    resume = folder / (f"resume-{rank}.pt" if ranks > 1 else "resume.pt")
+    resume = _bundle(folder, rank, ranks)
     first = _restore(resume, module, optimizers, ema) if resume.exists() else 0
+    if len({line["step"] for line in _gathered([{"step": first}], ranks)}) > 1:
+        raise ValueError(
+            f"the processes in {folder} were killed while saving: remove its resume-*.pt to start anew"
+        )
     log = _Log(folder / "log.jsonl", first) if rank == 0 else None
     if rank == 0:
         about = {
@@ -132,15 +136,15 @@ def train(
                 log.write(done, line)
                 if report:
                     report(done, line)
-            shown = done % config.preview_every == 0 or done == config.steps
-            if shown:
-                with _Averaged(module, ema):
-                    objective.preview(folder / "preview" if rank == 0 else None, done)
             if done % config.save_every == 0 or last:
                 state = {"step": done, "module": _local(module.state_dict()), "ema": _local(ema.state_dict())}
                 checkpoint.save_bundle(
                     resume, **state, optimizers=[_local(o.state_dict()) for o in optimizers]
                 )
+            shown = done % config.preview_every == 0 or done == config.steps
+            if shown:
+                with _Averaged(module, ema):
+                    objective.preview(folder / "preview" if rank == 0 else None, done)
             if page and rank == 0 and (shown or stop):
                 page(folder)
             if stop and done < config.steps:
@@ -162,6 +166,7 @@ def _step(
         loss, values = objective.loss(step, part, parts)
         (loss / len(mine)).backward()
         logged.append(values | {"loss": float(loss.detach())})
+    _exchange(objective.module, parts // len(mine))
     norm = nn.utils.clip_grad_norm_(objective.module.parameters(), config.optim.clip)
     norm = _whole(norm)
     if not torch.isfinite(norm):
@@ -173,6 +178,14 @@ def _step(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return [values | {"grad_norm": float(norm), "lr_factor": factor} for values in logged]
+
+
+def _exchange(module: nn.Module, ranks: int) -> None:
+    """Average the gradients over the ranks; those of sharded parameters were averaged in the backward pass."""
+    for parameter in module.parameters() if ranks > 1 else ():
+        if parameter.grad is not None and not isinstance(parameter, DTensor):
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= ranks
 
 
 def _mean(parts: list[dict[str, float]]) -> dict[str, float]:
@@ -207,6 +220,18 @@ def _join() -> tuple[int, int]:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return dist.get_rank(), dist.get_world_size()
+
+
+def _bundle(folder: Path, rank: int, ranks: int) -> Path:
+    """Where this rank keeps its state; ValueError if what lies there is that of another number of ranks."""
+    names = ["resume.pt"] if ranks == 1 else [f"resume-{i}.pt" for i in range(ranks)]
+    found = sorted(path.name for path in folder.glob("resume*.pt"))
+    if found and found != sorted(names):
+        raise ValueError(
+            f"the run in {folder} was saved by another number of processes ({', '.join(found)}): "
+            "go on with as many, or begin in another folder"
+        )
+    return folder / names[rank]
 
 
 def _local(state: Any) -> Any:
