@@ -190,8 +190,9 @@ def test_a_disk_that_fills_up_half_way(here, tiny_model):
 )
 def test_killed_at_any_moment(here, tiny_model, number, code):
     process = start(
-        "generate", "a red ball", "--model", tiny_model, "--steps", 1000, "--size", "256x256", "--debug"
-    )
+        "generate", "a red ball", "--model", tiny_model, "--steps", 1000, "--size", "256x256", "--debug",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # behind `&` a shell ignores it for all
+    )  # fmt: skip
     time.sleep(2.5)
     process.send_signal(number)
     out, errors = process.communicate(timeout=30)
