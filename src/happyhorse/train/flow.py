@@ -30,6 +30,7 @@ from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
 LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
+PREVIEWS = 8  # clips of a preview
 
 
 @dataclass(frozen=True)
@@ -209,17 +210,20 @@ class FlowObjective:
         return totals
 
     def preview(self, folder: Path | None, step: int) -> None:
-        """A clip with sound for a held-out caption of each family, made as `generate` makes it, in 16 steps."""
+        """A clip with sound for a held-out caption of each of up to eight families, made as `generate` makes it."""
         if self.codec is None:
             return
         model = Model("preview", self.module, self.codec, {"shifts": self.flow.shifts})
-        chosen = {record["family"]: i for i, record in enumerate(self.heldout.records)}
+        chosen: dict[str, int] = {}
+        for i, record in enumerate(self.heldout.records):
+            if len(chosen) < PREVIEWS:
+                chosen.setdefault(record["family"], i)
         clips = {family: self._sample(model, i) for family, i in sorted(chosen.items())}
         if folder is not None:
             save_clips(folder, step, clips)
 
     def _sample(self, model: Model, index: int) -> Clip:
-        """A clip for the held-out wording of clip `index`, as long and as large as that clip, from seed 2."""
+        """A clip for the held-out wording of clip `index`, as long and as large as that one: seed 2, 16 steps."""
         video, audio, record = self.heldout[index]
         steps, (rows, columns) = len(audio), video.shape[2:]
         shape = ClipShape(
