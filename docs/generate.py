@@ -6,12 +6,13 @@
 Whole pages: `reference/cli.md` from the command line's own declarations, `reference/recipes.md` from the
 dataclasses that read a recipe, `reference/api/*.md` from the modules there are. Blocks between
 `<!-- generated: NAME -->` and `<!-- end -->` in README.md and in the pages: `tree`, the packages with the first
-sentence of each docstring; `families`, the scenes of the world.
+sentence of each docstring; `families`, the scenes of the world; `clips`, what the small model was measured to do.
 """
 
 import ast
 import dataclasses
 import inspect
+import json
 import re
 import sys
 import types
@@ -263,9 +264,33 @@ def families() -> str:
     return "\n".join(rows) + "\n"
 
 
+def clips() -> str:
+    """What the small model was measured to do: the sheet and the table of docs/pictures.py."""
+    report = json.loads((DOCS / "assets" / "pony.json").read_text(encoding="utf-8"))
+    lines = [
+        "![one clip of each family, the first of the measured ones](docs/assets/pony.png)\n",
+        f"{report['total']['clips']} held-out prompts, one clip each; brackets: 95 % intervals. *On time*: seen events that have",
+        "a sound between -45 and +125 ms. *Control*: the same pictures, each with the sound of another clip.\n",
+        "| | clips | shows what was asked | in the right colour | on time | control |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, part in (("all", report["total"]), *report["families"].items()):
+        sync, control = part["sync"] or {}, part["control"] or {}
+        shares = (part["family"], part["color"], sync.get("within"), control.get("within"))
+        lines.append(f"| {name} | {part['clips']} | " + " | ".join(map(_percent, shares)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(figure: dict[str, float | None] | None) -> str:
+    if figure is None or figure["value"] is None:
+        return ""
+    value, low, high = (round(100 * (figure[key] or 0)) for key in ("value", "low", "high"))
+    return f"{value} % [{low}, {high}]"
+
+
 # --- writing -------------------------------------------------------------------------------------------------
 
-BLOCKS: dict[str, Callable[[], str]] = {"tree": tree, "families": families}
+BLOCKS: dict[str, Callable[[], str]] = {"tree": tree, "families": families, "clips": clips}
 
 
 def generated() -> dict[Path, str]:

@@ -73,3 +73,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     part = checkpoint.Checkpoint("denoiser", denoiser.plain(), denoiser.state_dict(), facts)
     checkpoint.save(folder / "denoiser.safetensors", part)
     return folder
+
+
+@pytest.fixture(scope="session")
+def published_15b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny 15B in the published formats; see `published`. Copy it before changing it."""
+    for package in ("transformers", "diffusers", "zstandard"):
+        pytest.importorskip(package, reason="needs the extra [15b]")
+    from published import write
+
+    return write(tmp_path_factory.mktemp("published") / "happyhorse-15b")

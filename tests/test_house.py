@@ -177,6 +177,9 @@ CONFINED = {
     "fastapi": ("serve/",),
     "espeakng_loader": ("world/",),
     "fugashi": ("world/",),
+    "diffusers": ("codec/", "integrations/"),
+    "transformers": ("codec/", "engine/", "integrations/"),
+    "zstandard": ("model/weights",),
     "av": ("media", "data/", "generate/", "eval/", "serve/"),
 }
 # The only packages, besides the standard library and happyhorse itself, that a part may import.

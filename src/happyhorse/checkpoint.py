@@ -92,6 +92,12 @@ def load(path: str | Path, kind: str | None = None) -> Checkpoint:
     )
 
 
+def files(path: str | Path) -> list[Path]:
+    """The shards that `save` wrote for `path`, which there may be several of, shard 0 first."""
+    path = Path(path)
+    return [path, *sorted(path.parent.glob(f"{path.stem}-[0-9]*{path.suffix}"))]
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -110,23 +116,34 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], name: str = "the
     have another shape; `name` says in it where the weights are from.
     """
     own = module.state_dict()
-    shapes = [
-        f"{key} is {list(weights[key].shape)} and should be {list(tensor.shape)}"
-        for key, tensor in own.items()
-        if key in weights and weights[key].shape != tensor.shape
-    ]
-    faults = _first("missing", [key for key in own if key not in weights])
-    faults += _first("of no use", [key for key in weights if key not in own])
-    faults += _first("misshapen", shapes)
-    if faults:
-        raise ValueError(
-            f"{name} do not fit this model ({'; '.join(faults)}); give the weights that belong to its configuration"
-        )
+    check_fit(*({key: tuple(t.shape) for key, t in some.items()} for some in (own, weights)), name)
     if any(tensor.is_meta for tensor in own.values()):
         copies = {key: weights[key].detach().to(tensor.dtype, copy=True) for key, tensor in own.items()}
         module.load_state_dict(copies, assign=True)
     else:
         module.load_state_dict(dict(weights))
+
+
+def check_fit(
+    own: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]], name: str = "these weights"
+) -> None:
+    """Raise ValueError unless the shapes `given` are, key by key, the shapes that a module has of its `own`.
+
+    It names the first of the keys that are missing, that are of no use, and that have another shape; `name` says where
+    the weights are from.
+    """
+    shapes = [
+        f"{key} is {list(given[key])} and should be {list(shape)}"
+        for key, shape in own.items()
+        if key in given and given[key] != shape
+    ]
+    faults = _first("missing", [key for key in own if key not in given])
+    faults += _first("of no use", [key for key in given if key not in own])
+    faults += _first("misshapen", shapes)
+    if faults:
+        raise ValueError(
+            f"{name} do not fit this model ({'; '.join(faults)}); give the weights that belong to its configuration"
+        )
 
 
 def _first(fault: str, found: list[str], count: int = 3) -> list[str]:
@@ -141,20 +158,26 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def trained(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module, tensors of any shape by key, without parameters that are frozen."""
+    frozen = {name for name, parameter in module.named_parameters() if not parameter.requires_grad}
+    return {key: tensor for key, tensor in module.state_dict().items() if key not in frozen}
+
+
 class Ema:
-    """Moving average of a module's floating parameters; update n keeps min(decay, (1 + n) / (10 + n)) of it."""
+    """Moving average of what is trained of a module; update n keeps min(decay, (1 + n) / (10 + n)) of it."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         """Start from the module's present values; `decay` in [0, 1)."""
         self.decay, self.updates = decay, 0
-        self.average = {key: tensor.detach().float().clone() for key, tensor in module.state_dict().items()}
+        self.average = {key: tensor.detach().float().clone() for key, tensor in trained(module).items()}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Move the average towards the module's values by one step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for key, tensor in module.state_dict().items():
+        for key, tensor in trained(module).items():
             self.average[key].lerp_(tensor.detach().float(), 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:

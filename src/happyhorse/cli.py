@@ -8,18 +8,17 @@ error. Exit codes: 0 done, 1 a fault of ours, 2 a mistake that the message says 
 import os
 import signal
 import sys
-import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from happyhorse import __version__, cli_eval
+from happyhorse import __version__, cli_engine, cli_eval, cli_generate, cli_train
 from happyhorse import cli_show as show
 from happyhorse.errors import explain
 
-LIFE = ("world", "data", "train", "release", "generate", "eval", "models")
+LIFE = ("world", "data", "train", "release", "pull", "plan", "generate", "eval", "models")
 
 
 class InLifeOrder(TyperGroup):
@@ -62,7 +61,7 @@ MAKE, USE, LOOK = "Make a model", "Make clips", "Look and judge"
 world_app, data_app, train_app = typer.Typer(), typer.Typer(), typer.Typer()
 app.add_typer(world_app, name="world", **_group("The procedural world that the small model learns.", MAKE))
 app.add_typer(data_app, name="data", **_group("Clips on disk: render them, look at them.", MAKE))
-app.add_typer(train_app, name="train", **_group("Train the codec, then the denoiser.", MAKE))
+app.add_typer(train_app, name="train", **_group("Train all parts of a model.", MAKE))
 
 Json = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
 Recipe = Annotated[Path, typer.Option(help="The TOML file that says what to make, from recipes/.")]
@@ -209,162 +208,20 @@ def data_check(
     show.summary(found, lint, {"shown": shown}, seen, json)
 
 
-@train_app.command("codec")
-def train_codec(
-    recipe: Recipe,
-    settings: Settings = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/NAME.")
-    ] = None,
-    half: Annotated[Literal["video", "audio", "both"], typer.Option(help="Which half to train.")] = "both",
-    workers: Workers = 2,
-    json: Json = False,
-) -> None:
-    """Train the codec of a recipe; goes on where it stopped."""
-    from happyhorse.train import recipe as recipes
-
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
-    with show.progress() as report:
-        path = recipes.train_codec(plan, folder, half, workers, show.training(report))
-    show.result(
-        {"path": str(path) if path else None},
-        f"{path or 'this half is done; the other one is still to train'}",
-        json,
-    )
-
-
-@train_app.command("flow")
-def train_flow(
-    recipe: Recipe,
-    settings: Settings = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/NAME.")
-    ] = None,
-    codec: Annotated[
-        Path | None, typer.Option(help="Codec; otherwise codec.safetensors in the folder.")
-    ] = None,
-    start: Annotated[Path | None, typer.Option(help="Denoiser whose weights to start from.")] = None,
-    workers: Workers = 2,
-    json: Json = False,
-) -> None:
-    """Train the denoiser of a recipe on latents of a codec; goes on where it stopped."""
-    from happyhorse.train import recipe as recipes
-
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
-    with show.progress() as report:
-        path = recipes.train_flow(
-            plan, folder, codec or folder / "codec.safetensors", start, workers, show.training(report)
-        )
-    show.result(
-        {"path": str(path)},
-        f"{path}\n  make a clip with it: happyhorse generate PROMPT --model {folder}",
-        json,
-    )
-
-
-@train_app.command("report")
-def train_report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")], json: Json = False
-) -> None:
-    """Write report.html of each run: curves, newest clips, settings; training does so at every preview."""
-    from happyhorse.train import report
-
-    for path in map(report.write, report.runs(folder)):
-        show.result({"path": str(path)}, str(path), json)
-
-
-@app.command(rich_help_panel=USE)
-def generate(
-    prompt: Annotated[
-        str, typer.Argument(help="What to show and to hear. Words in double quotes are spoken.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File (.mp4, .webm) or folder; otherwise a name from the prompt, never one in use.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same clip; otherwise a fresh one, which is printed.")
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(help="Length in seconds; otherwise the model's own.")
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Pixels, multiples of 32; otherwise the model's own.")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps of the sampler: more is slower and better.")
-    ] = None,
-    guidance: Annotated[
-        float | None, typer.Option(help="How closely the picture keeps to the prompt; 1 is off.")
-    ] = None,
-    audio_guidance: Annotated[
-        float | None, typer.Option(help="How closely the sound keeps to the prompt; 1 is off.")
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="unipc, heun, euler or renoise; otherwise the model's own.")
-    ] = None,
-    takes: Annotated[int, typer.Option(help="How many clips to make, each from the next seed.")] = 1,
-    first_frame: Annotated[Path | None, typer.Option(help="Picture to begin with (PNG, JPEG, WebP).")] = None,
-    model: Annotated[
-        str, typer.Option(help="Name of a model (see: happyhorse models), or a folder with weights.")
-    ] = "pony",
-    force: Annotated[
-        bool, typer.Option("--force", help="Let the name made from the prompt replace a file.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Make a clip with sound from a prompt, and sign it as machine-made."""
-    from happyhorse.generate.files import check_writable, paths
-    from happyhorse.generate.load import load
-    from happyhorse.generate.pipeline import make_file
-    from happyhorse.values import check_prompt
-
-    check_prompt(prompt)
-    width, height = show.parse_size(size) if size else (None, None)
-    check_writable(output)
-    started = time.perf_counter()
-    with show.progress() as report:
-        report("load", 0, 1)
-        horse = load(model)
-        report("load", 1, 1)
-    loaded = time.perf_counter() - started
-    request = horse.request(
-        prompt, seed=seed, seconds=seconds, width=width, height=height, steps=steps, guidance=guidance,
-        audio_guidance=audio_guidance, sampler=sampler, takes=takes, first_frame=first_frame,
-    )  # fmt: skip
-    for index, path in enumerate(paths(output, request, force)):
-        with show.progress() as report:
-            making = make_file(request.take(index), horse, path, report)
-        for note in making.notes if index == 0 else ():
-            show.say(note, "note")
-        timings = {"load": loaded if index == 0 else 0.0, **making.clock.timings}
-        facts = making.facts(path) | {"timings": {stage: round(s, 3) for stage, s in timings.items()}}
-        show.result(facts, show.clip_lines(facts), json)
-
-
-@app.command(rich_help_panel=LOOK)
-def models(json: Json = False) -> None:
-    """List the models that come with the package."""
-    from happyhorse.generate.load import describe, packaged
-
-    for facts in map(describe, packaged()):
-        size = f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['megabytes']:.1f} MB"
-        made = f"{facts['seconds']:g} s at {facts['width']}x{facts['height']}, {facts['steps']} steps"
-        show.result(facts, f"{facts['name']}\n  {size}\n  {made}\n  {facts['path']}", json)
-
-
 def _version(on: bool) -> None:
     if on:
         print(f"happyhorse {__version__}")
         raise typer.Exit
 
 
+for verb in (cli_train.codec, cli_train.flow, cli_train.distill, cli_train.upscale, cli_train.report):
+    train_app.command()(verb)
+app.command(rich_help_panel=USE)(cli_engine.pull)
+app.command(rich_help_panel=USE)(cli_engine.planning(cli_generate.generate, cli_generate.fields))
+app.command(rich_help_panel=USE)(cli_generate.generate)
+app.command(rich_help_panel=LOOK)(cli_engine.models)
+for verb in (cli_eval.judge, cli_eval.recogniser):
+    train_app.command()(verb)
 app.command("eval", rich_help_panel=LOOK)(cli_eval.evaluate)
 app.command("release", rich_help_panel=MAKE)(cli_eval.release)
 

@@ -1,16 +1,25 @@
-"""The verbs that judge and release: `happyhorse eval`, `happyhorse release`."""
+"""The verbs that judge and release: `happyhorse eval`, `train judge`, `train recogniser`, `release`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from happyhorse import cli_show as show
+from happyhorse.errors import did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
+Folder = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/NAME of the verb.")
+]
+SOURCES = ("model", "codec", "world")
 
 
 def evaluate(
+    what: Annotated[
+        Literal["clips", "speech"],
+        typer.Argument(help="Clips of every family, or talking faces in seven languages."),
+    ] = "clips",
     model: Annotated[
         str, typer.Option(help="Name of a model (see: happyhorse models), or a folder with weights.")
     ] = "pony",
@@ -21,40 +30,128 @@ def evaluate(
     guidance: Annotated[
         float | None, typer.Option(help="Guidance of the picture; otherwise the model's own.")
     ] = None,
-    family: Annotated[list[str] | None, typer.Option(help="Only scenes of this family; repeatable.")] = None,
-    source: Annotated[
-        Literal["model", "codec", "world"],
+    family: Annotated[
+        list[str] | None, typer.Option(help="Clips: only scenes of this family; repeatable.")
+    ] = None,
+    first_frames: Annotated[
+        bool,
         typer.Option(
-            help="What is measured: clips of the model, or its floors: renders through the codec, renders."
+            "--first-frames", help="Clips: give one in four its first frame, and see if it is kept."
         ),
-    ] = "model",
+    ] = False,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only model, or its floors: codec (renders through the codec), world (renders); repeatable."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that make and measure clips.")] = 1,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/eval/MODEL-SOURCE.")
+        Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/eval/MODEL or MODEL-speech.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Speech: the page to write, with pictures.")] = None,
+    json: Json = False,
+) -> None:
+    """Make clips of held-out prompts and measure them, beside renders: sync, lips and speech, what is shown, faults."""
+    from happyhorse.eval import report as reports
+    from happyhorse.eval.run import Plan
+
+    if what == "speech" and (family or first_frames):
+        raise ValueError("speech is measured on talking faces; leave out --family and --first-frames")
+    if what == "clips" and page:
+        raise ValueError("--page goes with: happyhorse eval speech")
+    folder = output or Path("runs") / "eval" / (Path(model).name + ("-speech" if what == "speech" else ""))
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {key: value for key, value in (("steps", steps), ("guidance", guidance)) if value is not None}
+    plan = Plan(model, folder, asked, first_frames)
+    sources = list(dict.fromkeys(source or SOURCES))
+    for name in sources:
+        if name not in SOURCES:
+            raise ValueError(f"no source {name!r}{did_you_mean(name, SOURCES)}")
+    title = f"{Path(model).name}, {clips} held-out prompts"
+    with show.progress() as report:
+        if what == "speech":
+            figures, text, written = _speech(plan, sources, clips, workers, page, report)
+        else:
+            figures, text, written = _clips(plan, sources, clips, workers, family, title, report)
+    show.result(reports.as_dict(figures) | {"path": str(written)}, f"{text}\n\n{written}", json)
+
+
+def _clips(
+    plan: Any,
+    sources: list[Any],
+    clips: int,
+    workers: int,
+    family: list[str] | None,
+    title: str,
+    report: Any,
+) -> tuple[Any, str, Path]:
+    from happyhorse.eval import report as reports
+    from happyhorse.eval import run
+    from happyhorse.eval.clips import gather
+
+    judge = run.judge()
+    asked = list(run.asks(clips, run.length(plan), family))
+    figures = {
+        source: gather(run.measured(plan, source, asked, workers, report), judge) for source in sources
+    }
+    written = reports.write(figures, plan.folder, title)
+    return figures, reports.markdown(figures, title), written
+
+
+def _speech(
+    plan: Any, sources: list[Any], clips: int, workers: int, page: Path | None, report: Any
+) -> tuple[Any, str, Path]:
+    from happyhorse.eval import speech, speech_page
+    from happyhorse.generate.load import load
+
+    figures = {source: speech.measured(plan, source, clips, workers, report) for source in sources}
+    asked = load(plan.model).request("anything", **plan.fields)
+    what = f"Model {Path(plan.model).name}, {clips} clips of {asked.seconds:g} s, {asked.steps} steps, "
+    what += f"guidance {asked.guidance:g} and {asked.audio_guidance:g}."
+    written = speech_page.write(figures, what, plan.folder, page or plan.folder / "speech.md")
+    return figures, speech_page.markdown(figures, what), written
+
+
+def judge(output: Folder = None, json: Json = False) -> None:
+    """Train the judge of families, colours and sounds on renders, and measure it on others; a few minutes."""
+    from happyhorse.eval import judge as judges
+    from happyhorse.eval.run import JUDGE
+    from happyhorse.eval.train_judge import train
+
+    folder = output or Path("runs") / "judge"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = train()
+    judges.save(made, folder / JUDGE)
+    shares = ", ".join(f"{name} {100 * value:.1f} %" for name, value in made.accuracy.items())
+    facts = {"path": str(folder / JUDGE), "accuracy": dict(made.accuracy)}
+    show.result(facts, f"{folder / JUDGE}\n  right on held-out renders: {shares}", json)
+
+
+def recogniser(
+    output: Folder = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Codec through which a share of the lines goes; otherwise pony's.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: loop.steps=100, lines=2000.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make clips of held-out prompts and measure them: sync beside its shuffled control, what is shown, faults."""
-    from happyhorse.eval import report as reports
-    from happyhorse.eval import run
-    from happyhorse.eval.clips import evaluate as measure
-    from happyhorse.eval.train_judge import train
-    from happyhorse.generate.load import load
+    """Train the recogniser of phonemes in seven languages, which `happyhorse eval speech` hears with; goes on where it
+    stopped.
+    """
+    from happyhorse import config
+    from happyhorse.eval import train_recogniser as training
+    from happyhorse.generate.load import PACKAGED
 
-    horse = load(model)
-    folder = output or Path("runs") / "eval" / f"{Path(model).name}-{source}"
+    plain = config.plain(training.RecogniserRecipe())
+    recipe = config.build(training.RecogniserRecipe, config.override(plain, settings or ()))
+    folder = output or Path("runs") / "recogniser"
+    path = Path(codec) if codec else PACKAGED / "pony" / "codec.safetensors"
     with show.progress() as report:
-        judge = run.find_judge(
-            train, lambda: show.say("no judge yet: training one, some two minutes", "note")
-        )
-        if source == "model":
-            made = run.generated(horse, clips, folder, family, report, steps=steps, guidance=guidance)
-        else:
-            made = run.rendered(horse, clips, source == "codec", family)
-        figures = measure(made, judge=judge)
-    page = reports.write(figures, folder)
-    show.result(
-        reports.as_dict(figures) | {"path": str(page)}, f"{reports.markdown(figures)}\n\n{page}", json
-    )
+        made = training.run(recipe, folder, path, show.training(report))
+    show.result({"path": str(made)}, str(made), json)
 
 
 def release(

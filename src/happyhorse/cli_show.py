@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from happyhorse import sizes
+
 Report = Callable[[str, int, int], None]
 
 
@@ -86,6 +88,18 @@ def parse_size(text: str) -> tuple[int, int]:
     if not match:
         raise ValueError(f"{text!r} is no size; give width x height in pixels, for example --size 224x128")
     return int(match[1]), int(match[2])
+
+
+def choose_size(size: str | None, ratio: str | None) -> tuple[int | None, int | None]:
+    """(width, height) in px of "224x128", or of a resolution with a ratio, "540p" and "9:16"; None: not said.
+
+    Raises ValueError for what is no size.
+    """
+    if size and re.fullmatch(r"\d+p", size.strip().lower()):
+        return sizes.named(size.strip().lower(), ratio or "16:9").picture
+    if ratio:
+        raise ValueError("--ratio goes with a resolution, for example --size 540p --ratio 9:16")
+    return parse_size(size) if size else (None, None)
 
 
 def buckets(size: str | None, seconds: float | None) -> Any:

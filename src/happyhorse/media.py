@@ -30,6 +30,8 @@ from happyhorse.values import PONY, Clip
 BT709 = 1  # the number of BT.709 as primaries, transfer and matrix in ITU-T H.273
 LARGEST_PICTURE = 40_000_000  # pixels
 DEMUXERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,ogg,flv,gif,wav"  # no playlists: they open further files
+OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)  # Hz
+SOUND_DEMUXERS = f"{DEMUXERS},mp3,flac,aac,aiff,au,caf,w64"
 
 
 class Codecs(NamedTuple):
@@ -55,9 +57,9 @@ class Writer:
     """Writes one file as frames and sound arrive; a context manager whose clean end publishes the file.
 
     `path` ends in .mp4 (H.264 + AAC) or .webm (AV1 + Opus); `width`, `height` px, even; `fps` frames/s;
-    `rate` Hz of mono sound, for .webm one of 8, 12, 16, 24 or 48 kHz; `metadata` goes into the file; `finish`
-    is called with the whole hidden file before it is renamed, and may rewrite it (this is where signing
-    happens).
+    `rate` Hz of sound in 1 or 2 `channels` (.webm holds 48 kHz where Opus does not know the rate); `metadata` goes
+    into the file; `finish` is called with the whole hidden file before it is renamed, and may rewrite it (this is
+    where signing happens).
 
     Raises ValueError for another suffix and OSError when the folder cannot be written.
     """
@@ -70,6 +72,7 @@ class Writer:
         height: int,
         fps: int,
         rate: int,
+        channels: int = 1,
         metadata: dict[str, str] | None = None,
         finish: Callable[[Path], None] | None = None,
     ) -> None:
@@ -77,7 +80,7 @@ class Writer:
         codecs = KINDS.get(self.path.suffix.lower())
         if codecs is None:
             raise ValueError(f"cannot write {self.path.name!r}: name it *.mp4 or *.webm")
-        self._finish, self._fps, self._frames, self._samples = finish, fps, 0, 0
+        self._finish, self._fps, self._frames, self._rate, self._samples = finish, fps, 0, rate, 0
         self.temporary = hidden_beside(self.path)
         try:
             self._container = av.open(
@@ -90,8 +93,11 @@ class Writer:
             context = self._video.codec_context
             context.color_primaries = context.color_trc = context.colorspace = BT709
             context.color_range = ColorRange.MPEG
-            self._audio: Any = self._container.add_stream(codecs.audio, rate=rate, layout="mono")
-            self._audio.bit_rate = codecs.audio_bits
+            stored = rate if codecs.audio != "libopus" or rate in OPUS_RATES else OPUS_RATES[-1]
+            self._layout = {1: "mono", 2: "stereo"}[channels]
+            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=stored)
+            self._audio: Any = self._container.add_stream(codecs.audio, rate=stored, layout=self._layout)
+            self._audio.bit_rate = codecs.audio_bits * channels
         except BaseException:
             self.temporary.unlink(missing_ok=True)
             raise
@@ -114,16 +120,22 @@ class Writer:
             self._frames += 1
             self._container.mux(self._video.encode(frame))
 
-    def sound(self, audio: Float32[np.ndarray, " N"]) -> None:
-        """Append mono samples, float32 [N] in [-1, 1]; what lies outside is clipped."""
+    def sound(self, audio: Float32[np.ndarray, "N ..."]) -> None:
+        """Append samples, float32 [N], or [N, 2] in stereo, in [-1, 1]; what lies outside is clipped."""
         if not len(audio):
             return
-        samples = np.clip(np.nan_to_num(audio), -1, 1).astype(np.float32)[None]
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate = self._audio.rate
-        frame.pts, frame.time_base = self._samples, Fraction(1, self._audio.rate)
+        samples = np.clip(np.nan_to_num(audio), -1, 1).astype(np.float32)
+        planes = np.ascontiguousarray(samples.reshape(len(samples), -1).T)
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = self._samples, Fraction(1, self._rate)
         self._samples += len(audio)
-        self._container.mux(self._audio.encode(frame))
+        self._mux_sound(frame)
+
+    def _mux_sound(self, frame: av.AudioFrame | None) -> None:
+        """One frame, or None for what is left."""
+        for part in self._resampler.resample(frame):
+            self._container.mux(self._audio.encode(part))
 
     def __enter__(self) -> "Writer":
         return self
@@ -133,9 +145,10 @@ class Writer:
     ) -> None:
         try:
             if kind is None:
-                difference = Fraction(self._frames, self._fps) - Fraction(self._samples, self._audio.rate)
+                difference = Fraction(self._frames, self._fps) - Fraction(self._samples, self._rate)
                 assert abs(difference) * self._fps < 1, f"sound is {float(difference)} s shorter than picture"
                 self._container.mux(self._video.encode(None))
+                self._mux_sound(None)
                 self._container.mux(self._audio.encode(None))
                 self._container.close()
                 if self._finish:
@@ -155,9 +168,11 @@ def read(
     rate: int = PONY.rate,
     start: float = 0.0,
     seconds: float | None = None,
+    fit: Callable[[UInt8[np.ndarray, "H W 3"]], UInt8[np.ndarray, "h w 3"]] | None = None,
 ) -> Clip:
     """Read picture and sound on one clock: frame k is what is shown at start + k/fps, sample n what is heard
-    at start + n/rate, both counted from the first frame of the picture.
+    at start + n/rate, both counted from the first frame of the picture. Each picture goes through `fit` (to be
+    made smaller) as it is decoded.
 
     Any frame rate is brought to `fps` by repeating or dropping frames, any sound to mono at `rate` Hz;
     rotation and the colour matrix of the file are honoured; a file without sound is silent. Sound is cut or
@@ -172,7 +187,7 @@ def read(
         ):
             if not container.streams.video:
                 raise ValueError(f"{path} holds no picture; give a video file (MP4, MOV, WebM or MKV)")
-            pictures, times, last, heard, begin = _decode(container, rate, end + 1)
+            pictures, times, last, heard, begin = _decode(container, rate, end + 1, fit)
     except FileNotFoundError:
         raise ValueError(f"no such file: {path}; check the path") from None
     except (FFmpegError, OSError) as error:
@@ -195,7 +210,7 @@ def read(
 
 
 def _decode(
-    container: Any, rate: int, until: float
+    container: Any, rate: int, until: float, fit: Callable[[np.ndarray], np.ndarray] | None
 ) -> tuple[list[np.ndarray], list[float], float, np.ndarray, float]:
     """Pictures with their times in s, the end of the last one, mono samples at `rate` and the time of the
     first.
@@ -212,7 +227,7 @@ def _decode(
         if isinstance(frame, av.VideoFrame):
             if times and frame.time - times[0] > until:
                 break
-            pictures.append(_rgb(frame))
+            pictures.append(fit(rgb(frame)) if fit else rgb(frame))
             times.append(frame.time)
             span = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
             last = frame.time + (span or 1 / float(streams[0].average_rate or PONY.fps))
@@ -225,7 +240,46 @@ def _decode(
     return pictures, times, last, heard, begin or 0.0
 
 
-def _rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
+def read_sound(path: str | Path, seconds: float) -> tuple[Float32[np.ndarray, " N"], int]:
+    """The first `seconds` s of the sound of a file: mono samples [N], and the rate in Hz that it is stored at.
+
+    Channels are mixed. Raises ValueError when the file is missing, damaged, or holds no sound.
+    """
+    sounds: list[np.ndarray] = []
+    try:
+        with (
+            open(path, "rb") as file,
+            av.open(
+                file, "r", options={"format_whitelist": SOUND_DEMUXERS}, metadata_errors="replace"
+            ) as container,
+        ):
+            if not container.streams.audio:
+                raise ValueError(f"{path} holds no sound; give a sound file (WAV, MP3, FLAC, M4A, OGG)")
+            stream = container.streams.audio[0]
+            rate, heard = stream.rate, 0
+            # an AAC frame has 1024 samples: how many of the last ones are meant, only the container knows
+            lasts = (
+                float(stream.duration * stream.time_base) if stream.duration and stream.time_base else seconds
+            )
+            resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
+            for frame in container.decode(stream):
+                sounds += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+                heard += frame.samples
+                if heard >= seconds * rate:
+                    break
+            sounds += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    except FileNotFoundError:
+        raise ValueError(f"no such file: {path}; check the path") from None
+    except (FFmpegError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a sound that can be read ({error.strerror}); convert it to WAV"
+        ) from None
+    if not sounds:
+        raise ValueError(f"{path} holds no samples; it may be cut off: copy it again")
+    return np.concatenate(sounds)[: round(min(seconds, lasts) * rate)], rate
+
+
+def rgb(frame: av.VideoFrame) -> UInt8[np.ndarray, "H W 3"]:
     """RGB by the matrix and range that the frame is tagged with (BT.601 for untagged small frames), upright."""
     known = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: Colorspace.BT2020}
     untagged = Colorspace.ITU709 if frame.height > 576 else Colorspace.ITU601
@@ -274,7 +328,9 @@ def write(clip: Clip, path: str | Path) -> Path:
 
     Raises ValueError for another suffix and OSError when the place cannot be written.
     """
-    with Writer(path, width=clip.width, height=clip.height, fps=clip.fps, rate=clip.rate) as writer:
+    with Writer(
+        path, width=clip.width, height=clip.height, fps=clip.fps, rate=clip.rate, channels=clip.audio.ndim
+    ) as writer:
         writer.sound(clip.audio)
         writer.frames(clip.video)
     return Path(path)

@@ -5,6 +5,7 @@ nothing in it is typed by hand.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from happyhorse import checkpoint
@@ -15,26 +16,26 @@ LARGEST_MB = 64.0  # of all released weights together, so that the package stays
 
 
 def release(run: Path, name: str, report: Path | None = None, into: Path = PACKAGED) -> list[Path]:
-    """Copy codec and denoiser of the folder `run` to `into/name` with a card; returns the files written.
+    """Copy the parts of the folder `run` to `into/name` with a card; returns the files written.
 
-    `report` is the Markdown page that `happyhorse eval` wrote of this run. Raises ValueError where a
-    part is missing, where the denoiser was trained on latents of another codec, or where the released weights would
-    exceed 64 MB.
+    These are codec and denoiser, and student and upscaler where they have been trained. `report` is the Markdown page
+    that `happyhorse eval` wrote of this run. Raises ValueError where a part is missing, where parts do not belong
+    together, or where the released weights would exceed 64 MB.
     """
     codec_path, denoiser_path = run / "codec.safetensors", run / "flow" / "denoiser.safetensors"
-    codec, denoiser = checkpoint.load(codec_path, "codec"), checkpoint.load(denoiser_path, "denoiser")
-    if denoiser.facts.get("codec") != latent_version(str(codec_path)):
-        raise ValueError(
-            f"{denoiser_path} was trained on other latents than those of {codec_path}: train it anew"
-        )
+    others = [run / "student" / "student.safetensors", run / "upscale" / "upscaler.safetensors"]
+    whole = [codec_path, denoiser_path, *filter(Path.is_file, others)]
+    loaded = {part.kind: part for part in map(checkpoint.load, whole)}
+    latents, base = latent_version(str(codec_path)), checkpoint.sha256(denoiser_path)
+    for path, part in zip(whole[1:], list(loaded.values())[1:], strict=True):
+        if part.facts.get("codec") != latents:
+            raise ValueError(f"{path} was trained on other latents than those of {codec_path}: train it anew")
+    if "denoiser-lora" in loaded and loaded["denoiser-lora"].facts["base"] != base:
+        raise ValueError(f"{others[0]} is the student of other weights than {denoiser_path}: distil it anew")
     folder = into / name
-    parts = [
-        path
-        for whole in (codec_path, denoiser_path)
-        for path in sorted([whole, *whole.parent.glob(f"{whole.stem}-[0-9]*{whole.suffix}")])
-    ]
-    others = (path for path in into.rglob("*.safetensors") if folder not in path.parents)
-    megabytes = sum(path.stat().st_size for path in (*parts, *others)) / 1e6
+    parts = [path for file in whole for path in checkpoint.files(file)]
+    kept = (path for path in into.rglob("*.safetensors") if folder not in path.parents)
+    megabytes = sum(path.stat().st_size for path in (*parts, *kept)) / 1e6
     if megabytes > LARGEST_MB:
         raise ValueError(
             f"the released weights are {megabytes:.0f} MB together; at most {LARGEST_MB:.0f} fit a package"
@@ -43,16 +44,24 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
     folder.mkdir(parents=True)
     files = [Path(shutil.copyfile(path, folder / path.name)) for path in parts]
     card = folder / "README.md"
-    card.write_text(_card(name, codec, denoiser, report.read_text() if report else None))
+    card.write_text(_card(name, loaded, report.read_text() if report else None))
     return [*files, card]
 
 
-def _card(
-    name: str, codec: checkpoint.Checkpoint, denoiser: checkpoint.Checkpoint, report: str | None
-) -> str:
-    facts = denoiser.facts
+KINDS = {
+    "codec": "codec",
+    "denoiser": "denoiser",
+    "denoiser-lora": "student, an adapter of the denoiser",
+    "upscaler": "super-resolution",
+}
+
+
+def _card(name: str, loaded: Mapping[str, checkpoint.Checkpoint], report: str | None) -> str:
+    codec, facts = loaded["codec"], loaded["denoiser"].facts
     loop, world = facts["recipe"]["loop"], facts["world"]
-    counts = {part.kind: sum(t.numel() for t in part.weights.values()) / 1e6 for part in (denoiser, codec)}
+    counts = {
+        KINDS[kind]: sum(t.numel() for t in part.weights.values()) / 1e6 for kind, part in loaded.items()
+    }
     lines = [
         f"# {name}",
         "",
@@ -77,6 +86,18 @@ def _card(
                 f"- Codec, {half}: {own['steps']} steps; the linear part keeps {own['variance_kept']:.2%} of the "
                 "variance."
             )
+    if "denoiser-lora" in loaded:
+        own = loaded["denoiser-lora"].facts
+        lines.append(
+            f"- Student: {own['rung']}, {own['steps']} steps; it samples in {own['defaults']['steps']} steps "
+            f"({own['defaults']['sampler']}) without guidance."
+        )
+    if "upscaler" in loaded:
+        own = loaded["upscaler"].facts
+        lines.append(
+            f"- Super-resolution to {own['world']['width']}x{own['world']['height']}: {own['steps']} steps of "
+            f"{own['recipe']['loop']['batch']} crops; it samples in {own['sampler']['steps']} steps."
+        )
     if report:
         measured = (line for line in report.splitlines() if not line.startswith("!["))
         lines += [

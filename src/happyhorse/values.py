@@ -13,173 +13,33 @@ Units: seconds for time, sigma in [0, 1] with 1 = noise, offset in sync = t_audi
 late). This module imports no torch: a `Request` or a `Clip` can be handled where no model is loaded.
 """
 
-import hashlib
+import json
 import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-LONGEST_PROMPT = 2000  # characters
+from happyhorse import given
+from happyhorse.errors import did_you_mean
+from happyhorse.given import Picture, Sound
+from happyhorse.shapes import AUDIO_CHANNELS as AUDIO_CHANNELS
+from happyhorse.shapes import FORMATS as FORMATS
+from happyhorse.shapes import HAPPYHORSE_15B as HAPPYHORSE_15B
+from happyhorse.shapes import PONY as PONY
+from happyhorse.shapes import VIDEO_CHANNELS as VIDEO_CHANNELS
+from happyhorse.shapes import AudioShape as AudioShape
+from happyhorse.shapes import ClipShape as ClipShape
+from happyhorse.shapes import Format as Format
+from happyhorse.shapes import VideoShape as VideoShape
+from happyhorse.shapes import decoded_frames as decoded_frames
+from happyhorse.shapes import latent_frames as latent_frames
 
-
-# ----------------------------------------------------------------------------------------------------------
-# Shapes
-
-
-@dataclass(frozen=True, slots=True)
-class VideoShape:
-    """Pixels of a clip (`frames` [F], `height` [H], `width` [W]) and the latent grid that a 4x16x16 codec
-    gives them.
-
-    Latent frame 0 is pixel frame 0 alone; latent frame t >= 1 is pixel frames 4t-3 .. 4t (15B spec section
-    3.4).
-    """
-
-    frames: int
-    height: int
-    width: int
-
-    @property
-    def latent(self) -> tuple[int, int, int]:
-        """(T, Y, X): T = ceil((F-1)/4) + 1, Y = height/16, X = width/16."""
-        return latent_frames(self.frames), self.height // 16, self.width // 16
-
-    @property
-    def decoded_frames(self) -> int:
-        """Frames the codec decodes, 4(T-1)+1 >= F; what exceeds `frames` is cut off."""
-        return decoded_frames(latent_frames(self.frames))
-
-    @property
-    def tokens(self) -> int:
-        """Video tokens of the denoiser at its patch of (1, 2, 2): T * Y/2 * X/2."""
-        t, y, x = self.latent
-        return t * (y // 2) * (x // 2)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioShape:
-    """`steps` latent steps [S] and the `samples` [N] at `rate` Hz that are kept of what they decode to."""
-
-    steps: int
-    samples: int
-    rate: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClipShape:
-    """The two halves of one clip; sound and picture last equally long."""
-
-    video: VideoShape
-    audio: AudioShape
-    fps: int
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds of the pixel frames that are kept."""
-        return self.video.frames / self.fps
-
-
-def latent_frames(frames: int) -> int:
-    """Latent frames T that hold `frames` >= 1 pixel frames: ceil((F-1)/4) + 1."""
-    return math.ceil((frames - 1) / 4) + 1
-
-
-def decoded_frames(latents: int) -> int:
-    """Pixel frames that `latents` >= 1 latent frames decode to: 4(T-1) + 1."""
-    return 4 * (latents - 1) + 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """What clips of one size of the architecture look like: rates, default size, and what can be asked for.
-
-    `fps` frames/s; `rate` Hz; `width`, `height` px and `seconds` are the defaults; `sides` (shortest,
-    longest) px and `lengths` (shortest, longest) s bound what can be asked for; `extra_frame` adds the one
-    frame that the open weights were trained with (F = 25 s + 1, 15B spec section 3.4), T then rounding down.
-    """
-
-    name: str
-    fps: int
-    rate: int
-    width: int
-    height: int
-    seconds: float
-    sides: tuple[int, int]
-    lengths: tuple[float, float]
-    extra_frame: bool
-
-    def shape(
-        self, seconds: float | None = None, width: int | None = None, height: int | None = None
-    ) -> ClipShape:
-        """Shape of a clip of `seconds` s and `width` x `height` px (each: the default of the format when
-        None).
-
-        Raises ValueError, naming what to ask for instead, when a side is not a multiple of 32 px or out of
-        range, or when the length is out of range.
-        """
-        seconds = self.seconds if seconds is None else seconds
-        width = self.width if width is None else width
-        height = self.height if height is None else height
-        self._check_size(width, height)
-        shortest, longest = self.lengths
-        if not math.isfinite(seconds) or not shortest <= seconds <= longest:
-            raise ValueError(
-                f"a clip of {seconds:g} s cannot be made: {self.name} makes {shortest:g} to {longest:g} s; "
-                f"ask for {self.seconds:g} s or another length in that range"
-            )
-        if self.extra_frame:
-            steps = round(seconds * self.fps) + 1
-            frames = decoded_frames((steps - 1) // 4 + 1)
-        else:
-            frames = round(seconds * self.fps)
-            steps = decoded_frames(latent_frames(frames))
-        audio = AudioShape(steps=steps, samples=frames * self.rate // self.fps, rate=self.rate)
-        return ClipShape(video=VideoShape(frames, height, width), audio=audio, fps=self.fps)
-
-    def _check_size(self, width: int, height: int) -> None:
-        shortest, longest = self.sides
-
-        def nearest(side: int) -> int:
-            return min(max(round(side / 32) * 32, shortest), longest)
-
-        if (nearest(width), nearest(height)) != (width, height):
-            raise ValueError(
-                f"a size of {width}x{height} is impossible: both sides must be multiples of 32 between "
-                f"{shortest} and {longest} pixels; ask for {nearest(width)}x{nearest(height)}"
-            )
-
-
-PONY = Format(
-    name="pony",
-    fps=25,
-    rate=16_000,
-    width=224,
-    height=128,
-    seconds=3.0,
-    sides=(64, 512),
-    lengths=(0.4, 10.0),
-    extra_frame=False,
-)
-
-HAPPYHORSE_15B = Format(
-    name="happyhorse-15b",
-    fps=25,
-    rate=44_100,
-    width=448,
-    height=256,
-    seconds=5.0,
-    sides=(128, 1920),
-    lengths=(1.0, 15.0),
-    extra_frame=True,
-)
-
-FORMATS: Mapping[str, Format] = MappingProxyType({f.name: f for f in (PONY, HAPPYHORSE_15B)})
+LONGEST_PROMPT = 5000  # characters
 
 
 # ----------------------------------------------------------------------------------------------------------
@@ -192,11 +52,17 @@ class Request:
 
     `prompt` text; `seed` in [0, 2^63); `seconds` s; `width`, `height` px; `steps` >= 1 of the sampler;
     `guidance` and `audio_guidance` >= 1 (1 = off) for picture and sound; `takes` >= 1 clips, at seeds seed,
-    seed+1, ...; `first_frame` a path or a picture uint8 [H, W, 3]; `sampler` a name in `flow.samplers`;
-    `model` a name or a path.
+    seed+1, ...; `language` of all spoken lines, a code or a name ("ja", "Japanese"), None: from each line;
+    `sampler` a name in `flow.samplers`; `model` a name or a path. Where a size is made by super-resolution:
+    `upscale_steps` >= 1, `upscale_guidance` >= 1, and whether latents are enlarged with `align_corners`.
 
-    Raises ValueError with a remedy for anything that can be judged without the model. Sizes and lengths are
-    judged by `Format.shape`.
+    What is given besides the prompt, each a file or an array: pictures as a path or uint8 [H, W, 3]
+    (`first_frame`, `last_frame`, `key_frames` with their times in s); `audio` to be the sound of the clip, a
+    path or a `Sound`; a path or a `Clip` to make a sound for (`video`), to go on from (`extend`; then
+    `seconds` and times are those of the new part) or to make anew from `span[0]` to `span[1]` s (`retake`).
+
+    Raises ValueError with a remedy for anything that can be judged without the model and without opening a
+    file. Sizes and lengths are judged by `Format.shape`.
     """
 
     prompt: str
@@ -208,53 +74,75 @@ class Request:
     guidance: float = 3.0
     audio_guidance: float = 4.0
     takes: int = 1
-    first_frame: Path | UInt8[np.ndarray, "H W 3"] | None = None
+    first_frame: Picture | None = None
+    last_frame: Picture | None = None
+    key_frames: tuple[tuple[float, Picture], ...] = ()
+    audio: Path | Sound | None = None
+    video: "Path | Clip | None" = None
+    extend: "Path | Clip | None" = None
+    retake: "Path | Clip | None" = None
+    span: tuple[float, float] | None = None
+    language: str | None = None
     sampler: str = "unipc"
+    upscale_steps: int = 5
+    upscale_guidance: float = 1.0
+    align_corners: bool = True
     model: str = "pony"
 
     def __post_init__(self) -> None:
         check_prompt(self.prompt)
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed {self.seed} is out of range; give a whole number from 0 to 2^63 - 1")
-        for name, low, high in (("steps", 1, 1000), ("takes", 1, 1000)):
+        for name, low, high in (("steps", 1, 1000), ("upscale_steps", 1, 1000), ("takes", 1, 1000)):
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} {value} is out of range; give a whole number from {low} to {high}")
-        for name in ("guidance", "audio_guidance"):
+        for name in ("guidance", "audio_guidance", "upscale_guidance"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 1 <= value <= 30):
                 raise ValueError(f"{name.replace('_', ' ')} {value:g} is out of range; give 1 (off) to 30")
-        object.__setattr__(self, "seconds", float(self.seconds))
-        picture = self.first_frame
-        if isinstance(picture, np.ndarray):
-            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-                raise ValueError(
-                    f"a first frame is uint8 [H, W, 3], not {picture.dtype} {list(picture.shape)}; "
-                    "convert it, or pass the path of a picture"
-                )
-        elif picture is not None:
-            object.__setattr__(self, "first_frame", Path(picture))
+        if not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise ValueError(f"a clip of {self.seconds:g} s cannot be made; give a number of seconds above 0")
+        normal = {
+            "seconds": float(self.seconds),
+            "first_frame": given.as_picture(self.first_frame, "first frame"),
+            "last_frame": given.as_picture(self.last_frame, "last frame"),
+            "key_frames": given.as_key_frames(self.key_frames),
+            "audio": given.as_sound(self.audio),
+            **{
+                name: given.as_clip(getattr(self, name), Clip, name) for name in ("video", "extend", "retake")
+            },
+            "span": given.as_span(self.span),
+        }
+        given.check(normal)
+        for name, value in normal.items():
+            object.__setattr__(self, name, value)
 
     def take(self, index: int) -> "Request":
         """The request of one take alone, `index` in [0, takes): it gives that clip again."""
         return replace(self, seed=(self.seed + index) % 2**63, takes=1)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; a first frame is its path, or the SHA-256 of its pixels."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        picture = values["first_frame"]
-        if isinstance(picture, np.ndarray):
-            digest = hashlib.sha256(repr(picture.shape).encode() + picture.tobytes())
-            values["first_frame"] = f"sha256:{digest.hexdigest()}"
-        elif picture is not None:
-            values["first_frame"] = str(picture)
-        return values
+        """Plain values for JSON: a file is its path; a picture, sound or clip in memory is its SHA-256."""
+        return {f.name: given.plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Request":
+        """The request that `as_dict` gave as `values`; what is missing there has its default.
+
+        Raises ValueError where `Request` does, for a key that is no field, and for what was in memory.
+        """
+        known = cls.__dataclass_fields__
+        for key in values:
+            if key not in known:
+                raise ValueError(f"a request has no {key!r}{did_you_mean(key, known)}")
+        return cls(**{key: given.restorable(key, value) for key, value in values.items()})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Request) and self.as_dict() == other.as_dict()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.as_dict().values()))
+        return hash(json.dumps(self.as_dict()))
 
 
 def check_prompt(prompt: str) -> None:
@@ -289,12 +177,12 @@ class Latents:
 class Clip:
     """Picture and sound of equal length.
 
-    `video` uint8 RGB [F, H, W, 3] at `fps` frames/s; `audio` float32 mono [N] in [-1, 1] at `rate` Hz;
-    `request` what was asked for (None for a clip that was not generated); `timings` seconds by stage.
+    `video` uint8 RGB [F, H, W, 3] at `fps` frames/s; `audio` float32 in [-1, 1] at `rate` Hz, mono [N] or stereo
+    [N, 2]; `request` what was asked for (None for a clip that was not generated); `timings` seconds by stage.
     """
 
     video: UInt8[np.ndarray, "F H W 3"]
-    audio: Float32[np.ndarray, " N"]
+    audio: Float32[np.ndarray, "N ..."]
     fps: int = PONY.fps
     rate: int = PONY.rate
     request: Request | None = None
@@ -303,7 +191,8 @@ class Clip:
     def __post_init__(self) -> None:
         assert self.video.dtype == np.uint8, self.video.dtype
         assert self.video.ndim == 4 and self.video.shape[3] == 3, self.video.shape
-        assert self.audio.dtype == np.float32 and self.audio.ndim == 1, (self.audio.dtype, self.audio.shape)
+        assert self.audio.dtype == np.float32, self.audio.dtype
+        assert self.audio.ndim == 1 or self.audio.shape[1:] == (2,), self.audio.shape
 
     @property
     def seconds(self) -> float:
@@ -324,7 +213,8 @@ class Clip:
     def shape(self) -> ClipShape:
         """The shape that a codec needs to hold this clip."""
         frames = len(self.video)
-        audio = AudioShape(decoded_frames(latent_frames(frames)), len(self.audio), self.rate)
+        steps = decoded_frames(latent_frames(frames))
+        audio = AudioShape(steps, len(self.audio), self.rate, self.audio.ndim)
         return ClipShape(VideoShape(frames, self.height, self.width), audio, self.fps)
 
     def save(self, path: str | Path) -> Path:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.data.batches import epoch_order, indices, step_generator
+from happyhorse.data.batches import epoch_order, indices, mixed, step_generator
 
 
 @settings(deadline=None, max_examples=50)
@@ -37,6 +37,26 @@ def test_draws_differ_by_step_and_stream_and_are_the_same_again() -> None:
     }
     assert len(set(draws.values())) == len(draws)
     assert draws[1, 500, 63] == float(torch.rand((), generator=step_generator(1, 500, 63)))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(1, 12), st.integers(0, 2**31))
+def test_a_batch_comes_from_one_set_and_an_epoch_from_all(counts: list[int], batch: int, seed: int) -> None:
+    shares = [max(1, round(count / batch)) for count in counts]
+    for epoch in (0, 3):
+        steps = range(epoch * sum(shares), (epoch + 1) * sum(shares))
+        drawn = [mixed(counts, batch, seed, step) for step in steps]
+        assert [sum(chosen == i for chosen, _ in drawn) for i in range(len(counts))] == shares
+        for i, count in enumerate(counts):
+            seen = [clip for chosen, clips in drawn if chosen == i for clip in clips]
+            assert len(seen) == shares[i] * batch and set(seen) <= set(range(count))
+            if count <= batch:
+                assert set(seen) == set(range(count)), "a small set is seen whole"
+    assert [mixed(counts, batch, seed, step) for step in steps] == drawn
+
+
+def test_a_single_set_gives_plain_batches() -> None:
+    assert mixed([11], 4, 5, 7) == (0, indices(11, 4, 5, 7))
 
 
 def test_nothing_makes_no_batch() -> None:

@@ -1,6 +1,7 @@
 """Clips of a manifest as shards: the latents of the right codec, the captions of now, one folder a bucket."""
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from happyhorse import media
+from happyhorse import checkpoint, media
 from happyhorse.codec import load_codec
 from happyhorse.codec.text import TextConfig
 from happyhorse.data import folder as folders
@@ -19,7 +20,8 @@ from happyhorse.data.footage import read
 from happyhorse.data.shards import Shards
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.flow import FlowConfig, FlowObjective
-from happyhorse.train.loop import LoopConfig
+from happyhorse.train.loop import LoopConfig, Stopped, train
+from happyhorse.train.recipe import load_recipe, train_flow
 
 BUCKETS = Buckets(64, 32, 0.4)  # 9 and 5 frames
 
@@ -123,19 +125,93 @@ def test_what_the_model_sees_can_be_looked_at(listed: Path, tmp_path: Path) -> N
     assert media.read(clip).video.shape == (9, 32, 64, 3) and Image.open(still).size == (64, 32)
 
 
-def test_the_denoiser_trains_on_them(listed: Path, tiny_model: Path) -> None:
+def objective(listed: Path, tiny_model: Path, loop: LoopConfig) -> FlowObjective:
+    """A new small denoiser that trains on all buckets of the manifest."""
     codec = tiny_model / "codec.safetensors"
-    train, heldout = (sets.open_manifest(listed, split, codec, 1) for split in ("train", "heldout"))
+    train, heldout = (sets.Mixed(sets.open_manifest(listed, name, codec, 1)) for name in ("train", "heldout"))
     horse = HorseConfig(
         num_layers=2, hidden_size=32, head_dim=16, num_query_groups=1, text_in_channels=16,
         mm_layers=(0,), gelu7_layers=(0,), given_embedding=True, param_dtype="fp32",
     )  # fmt: skip
-    loop = LoopConfig(steps=1, batch=4, autocast=False)
-    for bucket, shards in train.items():
-        judged = heldout.get(bucket, shards)
-        text = TextConfig(buckets=256, width=16)
-        objective = FlowObjective(horse, text, FlowConfig(), loop, shards, judged, None)
-        losses = [objective.loss(step, 0, 1)[0] for step in range(4)]
-        assert all(torch.isfinite(loss) for loss in losses)
-        losses[-1].backward()
-        assert all(np.isfinite(value) and value > 0 for value in objective.evaluate().values())
+    return FlowObjective(horse, TextConfig(buckets=256, width=16), FlowConfig(), loop, train, heldout, None)
+
+
+def test_batches_mix_buckets(listed: Path, tiny_model: Path) -> None:
+    flow = objective(listed, tiny_model, LoopConfig(steps=1, batch=4, autocast=False))
+    assert len(flow.train) == 6 and len(flow.heldout) == 1
+    shapes = set()
+    for step in range(3):  # an epoch: a batch for each of the three buckets
+        clips = flow.train.batch(4, 0, step)
+        (shape,) = {flow.train[i][0].shape for i in clips}
+        shapes.add(shape)
+        loss, _ = flow.loss(step, 0, 1)
+        assert torch.isfinite(loss) and flow.train.batch(4, 0, step) == clips
+    assert len(shapes) == 3
+    loss.backward()
+    groups = flow.train.groups(8, 64)
+    assert sorted(i for group in groups for i in group) == list(range(6)) and len(groups) == 3
+    assert all(flow.train[i][2] == flow.train.records[i] for i in range(6))
+    assert all(np.isfinite(value) and value > 0 for value in flow.evaluate().values())
+    with pytest.raises(ValueError, match="import more"):
+        sets.Mixed({})
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_bit(listed: Path, tiny_model: Path, tmp_path: Path) -> None:
+    loop = LoopConfig(steps=6, batch=2, log_every=3, eval_every=100, ema=0.5)
+    train(objective(listed, tiny_model, loop), loop, tmp_path / "whole", {})
+
+    def stop(step: int, values: dict[str, float]) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped):
+        train(objective(listed, tiny_model, loop), loop, tmp_path / "parts", {}, report=stop)
+    train(objective(listed, tiny_model, loop), loop, tmp_path / "parts", {})
+    one, two = (checkpoint.load_bundle(tmp_path / run / "resume.pt") for run in ("whole", "parts"))
+    assert one["step"] == two["step"] == 6
+    assert all(torch.equal(tensor, two["module"][key]) for key, tensor in one["module"].items())
+
+
+RECIPE = """
+name = "own"
+[world]
+width = 64
+height = 32
+[codec]
+clips = 1
+heldout = 1
+video_loop = { steps = 1 }
+audio_loop = { steps = 1 }
+[flow]
+clips = 0
+heldout = 0
+manifest = "MANIFEST"
+text = { buckets = 256, width = 16 }
+loop = { steps = 2, batch = 2, log_every = 1 }
+[flow.horse]
+num_layers = 2
+hidden_size = 32
+head_dim = 16
+num_query_groups = 1
+text_in_channels = 16
+mm_layers = [0]
+gelu7_layers = [0]
+given_embedding = true
+param_dtype = "fp32"
+"""
+
+
+def test_a_folder_of_three_clips_trains(make_clip, tiny_model: Path, tmp_path: Path) -> None:
+    for name, frames, loud in (("a.mp4", 9, 0.5), ("b.mp4", 6, 0.0), ("c.mp4", 9, 0.2)):
+        clips = make_clip(name, frames=frames, loud=loud, shade=frames + ord(name[0])).parent
+    entries = folders.usable(folders.examine(clips, BUCKETS), clips)
+    path = manifest.write(clips / manifest.NAME, entries)
+    (tmp_path / "own.toml").write_text(RECIPE.replace("MANIFEST", str(path)))
+    recipe = load_recipe(tmp_path / "own.toml")
+    start, codec = tiny_model / "denoiser.safetensors", tiny_model / "codec.safetensors"
+    made = train_flow(recipe, tmp_path / "run", codec, start, workers=1)
+    part = checkpoint.load(made, "denoiser")
+    assert {"humming", "horse"} <= set(part.facts["vocabulary"]), "new words beside those it knew"
+    assert part.facts["manifest"] == checkpoint.sha256(path)
+    with pytest.raises(ValueError, match=r"flow\.clips=0"):
+        load_recipe(tmp_path / "own.toml", ["flow.clips=4"])

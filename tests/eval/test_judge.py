@@ -39,7 +39,7 @@ def test_spectrogram_is_three_seconds_whatever_comes():
 
 @pytest.fixture(scope="module")
 def small() -> judge.Judge:
-    return train_judge.train(seed=0, clips=60, heldout=20, epochs=8, families=["clock", "rain"])
+    return train_judge.train(seed=0, clips=60, colored=20, heldout=20, epochs=8, families=["clock", "rain"])
 
 
 def test_a_small_judge_learns(small):

@@ -1,13 +1,13 @@
-"""From clips to a report, in numbers, Markdown, JSON and a picture."""
+"""From clips to a report, in numbers, Markdown, JSON and pictures."""
 
 import json
 
 import numpy as np
 import pytest
 
-from happyhorse.eval import report
-from happyhorse.eval.clips import Report, evaluate, moments
-from happyhorse.eval.judge import Verdict
+from happyhorse.eval import plots, report
+from happyhorse.eval.clips import PERFECT, Report, Seen, gather, look, moments
+from happyhorse.eval.judge import Ear, Eye, Hue, Judge, Verdict
 from happyhorse.world.scene import Scene, hear, render, sample
 
 
@@ -17,20 +17,27 @@ def clip(family: str, seed: int, late: int = 0) -> tuple[Scene, np.ndarray, np.n
     return scene, render(scene, 160, 96), np.roll(np.pad(hear(scene), (0, 16_000)), late)[:32_000]
 
 
-class Parrot:
+class Parrot(Judge):
     """A judge that says the same of every clip."""
 
-    def __init__(self):
-        self.accuracy = {"family": 1.0}
-
-    def __call__(self, video, audio, rate):
+    def __call__(self, video, audio, rate=16_000):
         return Verdict("xylophone", "red", "rain")
 
 
+PARROT = Parrot(Eye(1), Hue(1), Ear(1), ("xylophone",), {"family": 1.0})
+
+
 @pytest.fixture(scope="module")
-def measured() -> Report:
+def seen() -> list[Seen]:
     clips = [clip("xylophone", seed, late=1280) for seed in range(3)] + [clip("rain", 0)]
-    return evaluate(iter(clips), judge=Parrot())
+    firsts = [video[0] for _, video, _ in clips]
+    firsts = [firsts[0], np.clip(firsts[1].astype(int) + 16, 0, 255).astype(np.uint8), None, None]
+    return [look(*one, judge=PARROT, first=first) for one, first in zip(clips, firsts, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def measured(seen) -> Report:
+    return gather(seen, PARROT)
 
 
 def test_offsets_are_those_of_the_clips(measured):
@@ -48,8 +55,16 @@ def test_the_judge_is_compared_with_what_was_asked(measured):
         measured.families["xylophone"].family.value == 1.0 and measured.families["rain"].family.value == 0.0
     )
     assert measured.total.sound.value == 0.25
-    assert measured.families["rain"].color is None
+    assert measured.families["rain"].color is None and measured.families["rain"].colored == 0
+    assert measured.total.judged == 4 and measured.total.colored == 3
     assert measured.judge == {"family": 1.0}
+
+
+def test_a_first_frame_is_compared_with_the_one_given(seen, measured):
+    assert seen[0].first == PERFECT and seen[2].first is None
+    assert seen[1].first == pytest.approx(20 * np.log10(255 / 16), abs=1)
+    assert measured.total.given == 2 and measured.families["rain"].first is None
+    assert measured.total.first.value == pytest.approx((seen[0].first + seen[1].first) / 2)
 
 
 def test_faults_are_means_over_clips(measured):
@@ -67,21 +82,27 @@ def test_moments_leave_out_the_ends():
 
 def test_no_clips_are_an_error():
     with pytest.raises(ValueError, match="at least one"):
-        evaluate([])
+        gather([])
 
 
 def test_written_report(measured, tmp_path):
-    page = report.write(measured, tmp_path / "out")
+    page = report.write({"model": measured, "world": measured}, tmp_path / "out", "Some clips")
     text = page.read_text(encoding="utf-8")
-    assert "## Sync" in text and "| xylophone |" in text and "offsets.png" in text and "## Lips" not in text
+    assert "## Sync" in text and "| xylophone | world |" in text and "offsets.png" in text
+    assert "## Lips" not in text and "## A given first frame" in text
     assert "nan" not in text.lower()
     for table in text.split("\n\n"):
         if table.startswith("|"):
             assert len({row.count("|") for row in table.splitlines()}) == 1
     values = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert values["families"]["xylophone"]["sync"]["median"]["value"] == pytest.approx(80, abs=15)
-    assert values["families"]["rain"]["sync"] is None
-    image = report.plot(measured)
-    blue = (np.asarray(image) == (70, 120, 200)).all(-1)
+    assert values["model"]["families"]["xylophone"]["sync"]["median"]["value"] == pytest.approx(80, abs=15)
+    assert values["model"]["families"]["rain"]["sync"] is None
+
+
+def test_pictures_show_the_figures(measured):
+    blue = (np.asarray(plots.offsets(measured)) == plots.BLUE).all(-1)
     # the bars stand right of the middle, where sound is late
     assert blue.any() and np.flatnonzero(blue.any(0)).mean() > 90 + 530 / 2 + 20
+    picture = plots.shares({"model": measured, "world": measured})
+    blue = (np.asarray(picture) == plots.BLUE).all(-1)
+    assert blue.any() and picture.height == (3 * 2 + 2) * 18  # all and two families, of two sources

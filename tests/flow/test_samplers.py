@@ -282,3 +282,24 @@ def test_an_exception_in_progress_ends_the_sampling(name):
 def test_schedules_that_cannot_be_followed(sigmas, message):
     with pytest.raises(ValueError, match=message):
         samplers.unipc(velocity, begin()[0], sigmas)
+
+
+@pytest.mark.parametrize("name", samplers.SAMPLERS)
+def test_a_sampler_goes_on_after_any_step_as_if_nothing_had_happened(name):
+    sampler = samplers.SAMPLERS[name]
+    extra = {"noise": fresh_noise} if name == "renoise" else {}
+    start, _ = begin(count=5)
+    start["audio"] = start["audio"].clone()
+    grid = grids(6, video=3.0)
+    grid["audio"][4:] = 0  # a modality that arrives before the other
+    steps = []
+    whole = sampler(velocity, start, grid, progress=steps.append, **extra)
+    for step in steps:
+        rest = []
+        end = sampler(velocity, step.state, grid, start=step.index + 1, progress=rest.append, **extra)
+        assert [later.index for later in rest] == list(range(step.index + 1, 6))
+        assert all(torch.equal(end[key], whole[key]) for key in MEAN), step.index
+
+
+def fresh_noise(step: int, name: str) -> torch.Tensor:
+    return torch.randn(5, generator=torch.Generator().manual_seed(step), dtype=torch.float64)

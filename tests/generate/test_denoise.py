@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from happyhorse.generate import denoise as stage
-from happyhorse.generate.condition import condition
+from happyhorse.generate.condition import Known, condition
 from happyhorse.generate.load import load
+from happyhorse.generate.material import gather
+from happyhorse.generate.pony import Tokens
 from happyhorse.values import PONY
 
 
@@ -20,7 +22,7 @@ def model(tiny_model):
 def run(model, progress=lambda done, total: None, **asked):
     request = model.request("a red ball", **{"seed": 1} | asked)
     shape = PONY.shape(request.seconds, request.width, request.height)
-    told = condition(request, model, shape)
+    told = condition(request, model, gather(request, PONY))
     return stage.denoise(request, model, shape, told, progress), told
 
 
@@ -40,7 +42,7 @@ def test_every_sampler_runs_and_depends_on_the_prompt(model, sampler):
     assert calls == [(1, 3), (2, 3), (3, 3)]
     request = model.request("blue horse", seed=1, sampler=sampler)
     shape = PONY.shape(request.seconds, request.width, request.height)
-    other = stage.denoise(request, model, shape, condition(request, model, shape))
+    other = stage.denoise(request, model, shape, condition(request, model, gather(request, PONY)))
     assert not torch.equal(latents.video, other.video)
 
 
@@ -49,7 +51,7 @@ def test_the_first_frame_is_kept_to_the_bit_and_changes_the_rest(model):
     free, _ = run(model)
     for sampler in "unipc", "euler", "renoise":
         latents, told = run(model, first_frame=picture, sampler=sampler)
-        assert torch.equal(latents.video[:, :1], told.first[0])
+        assert torch.equal(latents.video[:, :1], told.known.video[0, :, :1])
         assert not torch.equal(latents.video[:, 1:], free.video[:, 1:])
 
 
@@ -64,7 +66,7 @@ def test_given_frames_are_marked_for_the_network(model, monkeypatch):
     monkeypatch.setattr(type(model.denoiser), "forward", spy)
     _, told = run(model, first_frame=np.zeros((64, 96, 3), np.uint8))
     for first, given_video, given_audio in seen:
-        assert torch.equal(first, told.first[:, :, 0].expand_as(first))  # clean at every call
+        assert torch.equal(first, told.known.video[:, :, 0].expand_as(first))  # clean at every call
         assert given_video[:, 0].all() and not given_video[:, 1:].any() and not given_audio.any()
     seen.clear()
     run(model)
@@ -73,8 +75,7 @@ def test_given_frames_are_marked_for_the_network(model, monkeypatch):
 
 def test_guidance_adds_the_difference_to_no_prompt(model):
     request = model.request("a red ball", seed=1, guidance=3, audio_guidance=1)
-    shape = PONY.shape(request.seconds, request.width, request.height)
-    told = condition(request, model, shape)
+    told = condition(request, model, gather(request, PONY))
     generator = torch.Generator().manual_seed(0)
     state = {
         "video": torch.randn(1, 48, 5, 4, 6, generator=generator),
@@ -83,12 +84,14 @@ def test_guidance_adds_the_difference_to_no_prompt(model):
     sigma = {"video": 0.5, "audio": 0.5}
 
     def velocity(request, told):
-        with torch.inference_mode():
-            return stage._velocity(request, model, told, state, sigma)
+        known = Known.nothing(gather(request, PONY).part, model.device)
+        with torch.inference_mode(), model.sampling(request, told.words, known) as guided:
+            return guided(state, sigma)
 
     plain = replace(request, guidance=1.0)
     empty = model.request("a", seed=1, guidance=1, audio_guidance=1)
-    nothing = replace(told, ids=torch.zeros_like(told.ids), times=torch.zeros_like(told.times))
+    words = told.words
+    nothing = replace(told, words=Tokens(torch.zeros_like(words.ids), torch.zeros_like(words.times)))
     with_text, without = velocity(plain, told), velocity(empty, nothing)
     guided = velocity(request, told)
     expected = with_text["video"] + 2 * (with_text["video"] - without["video"])
@@ -117,3 +120,27 @@ def test_unknown_sampler_and_divergence_are_refused(model, monkeypatch):
     )
     with pytest.raises(ValueError, match=r"diverged.*less --guidance"):
         run(model)
+
+
+@pytest.mark.parametrize(("seconds", "sampler"), [(0.6, "unipc"), (0.6, "renoise"), (1.6, "unipc")])
+def test_sampling_goes_on_after_any_step_to_the_same_bits(model, seconds, sampler):
+    """In one window and in several (the tiny model was trained on 0.6 s)."""
+    request = model.request("a red ball", seed=1, seconds=seconds, sampler=sampler)
+    shape = PONY.shape(request.seconds, request.width, request.height)
+    told = condition(request, model, gather(request, PONY))
+    pauses, guesses = [], []
+
+    def watch(pause, expected):
+        pauses.append(pause)
+        guesses.append(expected())
+
+    whole = stage.denoise(request, model, shape, told, watch=watch)
+    assert len(pauses) == 3 * len(stage.windows.layout(shape.video.latent[0], 5))
+    assert torch.allclose(guesses[-1].video, whole.video) and guesses[0].video.shape == whole.video.shape
+    for pause in pauses:
+        seen = []
+        again = stage.denoise(
+            request, model, shape, told, lambda done, total, seen=seen: seen.append(done), resume=pause
+        )
+        assert seen == list(range(pause.done + 1, len(pauses) + 1))
+        assert torch.equal(again.video, whole.video) and torch.equal(again.audio, whole.audio)

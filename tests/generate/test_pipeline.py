@@ -14,6 +14,7 @@ from happyhorse.generate.condition import condition
 from happyhorse.generate.decode import decode_video
 from happyhorse.generate.denoise import denoise
 from happyhorse.generate.load import load
+from happyhorse.generate.material import gather
 from happyhorse.generate.pipeline import make, make_file
 from happyhorse.values import PONY
 
@@ -96,7 +97,7 @@ def test_the_file_holds_the_clip_and_every_second_is_counted(model, tmp_path):
 def test_streamed_pixels_equal_the_whole_decode(model):
     request = model.request("a red ball", seed=5, seconds=1.2)
     shape = PONY.shape(request.seconds, request.width, request.height)
-    latents = denoise(request, model, shape, condition(request, model, shape))
+    latents = denoise(request, model, shape, condition(request, model, gather(request, PONY)))
     pieces = list(decode_video(latents, model, shape))
     assert len(pieces) > 1 and sum(map(len, pieces)) == 30
     with torch.inference_mode(), model.precision():

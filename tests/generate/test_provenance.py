@@ -35,6 +35,17 @@ def test_it_says_machine_made_by_what_and_from_which_seed(signed):
     assert facts["prompt_sha256"] == hashlib.sha256(PROMPT.encode()).hexdigest()
 
 
+def test_a_clip_with_given_parts_is_called_a_composite(signed):
+    def stated(**given):
+        return provenance.manifest(Request(prompt=PROMPT, **given), "x.mp4")["assertions"]
+
+    for given, kind in (({"first_frame": "a.png"}, "trained"), ({"audio": "a.wav"}, "compositeWithTrained")):
+        actions, facts = stated(**given)
+        assert actions["data"]["actions"][0]["digitalSourceType"].endswith(f"/{kind}AlgorithmicMedia")
+        assert [name for name in provenance.GIVEN if facts["data"][name]] == list(given)
+        assert "a.png" not in str(facts) and "a.wav" not in str(facts)
+
+
 def test_neither_prompt_nor_folders_are_in_the_file(signed):
     data = signed.read_bytes()
     for secret in (b"private", b"zebra", b"somebody"):

@@ -17,10 +17,11 @@ from happyhorse import checkpoint, media
 from happyhorse.codec import load_codec
 from happyhorse.codec.text import TextConfig, tokenize
 from happyhorse.data.shards import Shards
+from happyhorse.flow.path import Mixture
 from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.conditions import ConditionConfig
-from happyhorse.train.flow import FlowConfig, FlowObjective
+from happyhorse.train.flow import FlowConfig, FlowObjective, cut, draw_text
 from happyhorse.train.loop import LoopConfig, read_log, train
 from happyhorse.train.optim import OptimConfig
 from happyhorse.train.report import write
@@ -138,8 +139,41 @@ def test_given_frames_are_clean_and_not_in_the_loss(latents, kind):
         assert not torch.equal(video[row][:, ~frames], clean[0][:, ~frames].float())
 
 
+def test_a_clip_without_sound_teaches_its_picture_only(latents):
+    """Its sound is noise throughout, never given, and what the denoiser says of it does not count."""
+
+    def wild(video, audio, given_video, given_audio):
+        audio[silent] = 1e3
+
+    conditions = replace(NOTHING, prefix=1.0)
+    flow = objective(latents("train", 8), replace(PLAIN, conditions=conditions, mixture=Mixture(0, 0.5, 0)))
+    like, plain = flow.module, flow.loss(0, 0, 1)[1]
+    order = flow.train.batch(8, 0, 0)
+    for record in flow.train.records[::2]:
+        record["has_audio"] = False
+    silent = torch.tensor([i % 2 == 0 for i in order])
+    losses = []
+    for answer in (lambda *_: None, wild):
+        flow.module = Spy(like, answer)
+        losses.append(flow.loss(0, 0, 1)[1])
+    assert losses[0] == losses[1] and losses[0]["video"] != losses[0]["audio"]
+    _, audio, _, _, _, given_audio = flow.module.calls[0]
+    assert not given_audio[silent].any() and given_audio[~silent].any()
+    clean = torch.stack([flow.train[i][1] for i in order]).float()
+    near = (audio - clean).square().flatten(1).mean(1)
+    assert (near[silent] > 1.0).all(), "noise, and nothing of the latents"
+    unlike = torch.nn.functional.cosine_similarity(audio.flatten(1), clean.flatten(1))[silent]
+    assert unlike.abs().max() < 0.2
+    assert flow.evaluate().keys() == {"video_heldout", "audio_heldout"}
+    for record in flow.train.records:
+        record["has_audio"] = False
+    assert flow.evaluate().keys() == {"video_heldout"} and plain["audio"] > 0
+
+
 def test_a_part_of_the_steps_is_short(latents):
-    flow = objective(latents("train", 8), replace(PLAIN, lengths=(2,), length_shares=(0.5,)))
+    flow = objective(
+        latents("train", 8), replace(PLAIN, lengths=(2,), length_shares=(0.5,), length_batches=(3,))
+    )
     lengths = set()
     for step in range(12):
         parts = [seen(flow, step, part, 2) for part in (0, 1)]
@@ -147,15 +181,44 @@ def test_a_part_of_the_steps_is_short(latents):
         assert len(frames) == 1, "all parts of a step have the same length"
         (length,) = frames
         lengths.add(length)
-        for video, audio, _, times, given_video, given_audio in parts:
+        for video, audio, _, _, given_video, given_audio in parts:
             assert audio.shape[1] == 4 * (length - 1) + 1
             assert given_video.shape == video.shape[::2][:2] and given_audio.shape == audio.shape[:2]
-            # "ba": one sound at 0.05 s, one at 0.55 s = 3.4 latent frames, which a clip of two frames does not reach
-            spoken = (times > 0).sum(1)
-            assert (spoken == (1 if length == 2 else 2)).all(), times
+            assert len(video) == (3 * flow.loop.batch if length == 2 else flow.loop.batch) // 2
     assert lengths == {2, 4}
-    with pytest.raises(ValueError, match="go in pairs"):
+    with pytest.raises(ValueError, match="go together"):
         FlowConfig(lengths=(4,))
+
+
+def test_windows_lie_anywhere_and_keep_sound_and_picture_together():
+    frames = torch.arange(7.0).expand(64, 7)
+    video = frames[:, None, :, None, None].expand(-1, 2, -1, 1, 1)  # every latent frame says when it is
+    audio = (torch.arange(25.0) / 4).expand(64, 25)[..., None]
+    seen, heard, starts = cut(video, audio, 3, torch.Generator().manual_seed(0))
+    assert seen.shape == (64, 2, 3, 1, 1) and heard.shape == (64, 9, 1)
+    assert torch.equal(seen[:, 0, 0, 0, 0], torch.tensor(starts).float())
+    assert torch.equal(heard[:, ::4, 0], seen[:, 0, :, 0, 0]), (
+        "the sound of the last pixel frame of each latent"
+    )
+    assert set(starts) == {0, 1, 2, 3, 4} and 16 < starts.count(0) < 48
+    whole, _, none = cut(video, audio, None, torch.Generator())
+    assert whole is video and not any(none)
+
+
+def test_words_and_sounds_of_a_window():
+    record = {
+        "captions": ["a red ball"],
+        "phones": [["b", 0.0, 0.1, 0], ["a", 0.55, 0.7, 0], ["t", 2.0, 2.1, 0]],
+    }
+    settings, plain = (
+        TextConfig(buckets=64, features=8, width=8),
+        replace(PLAIN, drop_text=0.0, drop_speech=0.0),
+    )
+    ids, times = draw_text(record, 2, 3, plain, settings, torch.Generator().manual_seed(0))
+    assert times[:3].tolist() == [-5.0, -4.0, -3.0], (
+        "the caption stays before the clip, two frames before the window"
+    )
+    assert len(ids) == 4 and times[3] == pytest.approx(0.625 * 25 / 4 - 2), "what sounds outside is left out"
 
 
 def test_text_is_dropped_as_often_as_asked(latents):
@@ -247,7 +310,8 @@ run({data!r}, {codec!r}, {folder!r}, micro=1)
 
 def run(data: str, codec: str, folder: str, micro: int) -> None:
     """Four steps of everything: crops, conditions, dropped text, previews, the page."""
-    flow = replace(PLAIN, drop_text=0.2, conditions=ConditionConfig(), lengths=(2,), length_shares=(0.5,))
+    short = {"lengths": (2,), "length_shares": (0.5,), "length_batches": (2,)}
+    flow = replace(PLAIN, drop_text=0.2, conditions=ConditionConfig(), **short)
     loop = replace(LOOP, steps=4, micro=micro, preview_every=2)
     made = objective(Shards(data), flow, loop, codec=load_codec(codec))
     train(made, loop, Path(folder), {}, page=write)

@@ -1,6 +1,8 @@
 """Recipes are strict, and one that is cooked leaves what it promises."""
 
+import dataclasses
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -138,3 +140,57 @@ def test_the_whole_chain(file, tmp_path, monkeypatch):
     assert part.facts["recipe"] == config.plain(recipe.flow)
     assert {what for what, *_ in said} == {"train latents", "heldout latents", "flow"}
     assert [done for what, done, *_ in said if what == "flow"] == [1, 2]
+
+
+FURTHER = """
+[distill]
+rank = 2
+steps = 2
+teacher_steps = 4
+prompts = 8
+
+[distill.guided.loop]
+steps = 2
+batch = 2
+log_every = 1
+
+[upscale]
+clips = 4
+heldout = 2
+seconds = 0.4
+own = 2
+network = { width = 32, layers = 1, head_dim = 16, groups = 1 }
+upscale = { frames = 2, rows = 2, columns = 2 }
+loop = { steps = 2, batch = 2, log_every = 1 }
+"""
+
+
+def test_a_student_and_super_resolution(tmp_path, monkeypatch):
+    """The second half of the chain, on what the first half left."""
+    monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / "cache"))
+    path, folder, said = tmp_path / "tiny.toml", tmp_path / "runs", []
+    path.write_text(
+        TINY.replace("[flow]\nclips = 4\nheldout = 2", "[flow]\nclips = 8\nheldout = 8") + FURTHER
+    )
+    recipe = load_recipe(path, ["codec.video_loop.steps=1", "codec.audio_loop.steps=1"])
+    assert config.build(Recipe, config.plain(recipe)) == recipe
+    codec = recipes.train_codec(recipe, folder, workers=1)
+    base = recipes.train_flow(recipe, folder, codec, workers=1)
+    student = recipes.train_distill(recipe, folder, codec, workers=1)
+    assert student == folder / "student" / "student.safetensors"
+    facts = checkpoint.load(student, "denoiser-lora").facts
+    assert facts["base"] == checkpoint.sha256(base) and facts["world"]["seconds"] == 0.4
+    assert "data:video/mp4" in (folder / "student" / "0-guided" / "report.html").read_text()
+    upscaler = recipes.train_upscale(recipe, folder, codec, workers=1, report=lambda *at: said.append(at))
+    facts = checkpoint.load(upscaler, "upscaler").facts
+    assert (facts["world"]["width"], facts["world"]["seconds"], facts["base"]) == (
+        128,
+        0.4,
+        checkpoint.sha256(base),
+    )
+    large, small = "train large latents", "train small latents"
+    assert {what for what, *_ in said} >= {large, small, "clips made anew", "upscale"}
+    for name, table in (("distill", "[distill]"), ("upscale", "[upscale]")):
+        without = dataclasses.replace(recipe, **{name: None})
+        with pytest.raises(ValueError, match=re.escape(f"this recipe has no {table}")):
+            getattr(recipes, f"train_{name}")(without, folder, codec)

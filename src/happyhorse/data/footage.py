@@ -76,7 +76,7 @@ def read(
         picture = _cut(_still(path), bucket, crop, 1.0)
         return picture[None], np.zeros(SAMPLES, np.float32)
 
-    played = _play(path, bucket.frames, lambda frame, wider: _cut(media._rgb(frame), bucket, crop, wider))
+    played = _play(path, bucket.frames, lambda frame, wider: _cut(media.rgb(frame), bucket, crop, wider))
     if played.count < bucket.frames:
         raise UnusableError("too short", f"it has {played.count} frames where {bucket.frames} are to be used")
     return np.stack(played.pictures), played.audio

@@ -1,15 +1,18 @@
 """Clips of a manifest as shards: one folder for each bucket and split, to be read like those of the world."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
 from happyhorse import checkpoint, config, media
 from happyhorse.data import footage, manifest
+from happyhorse.data.batches import mixed
 from happyhorse.data.buckets import FPS, Bucket
 from happyhorse.data.manifest import Entry
 from happyhorse.data.shards import Shards, codec_version, make
@@ -110,6 +113,41 @@ def open_manifest(
         counted = (lambda done, total, name=name: progress(name, done, total)) if progress else None
         opened[plan.entries[0].bucket] = open_plan(plan, workers, counted)
     return opened
+
+
+class Mixed:
+    """Shards of several buckets as one sequence of clips, whose batches hold clips of one bucket each."""
+
+    def __init__(self, buckets: Mapping[Bucket, Shards]) -> None:
+        """The shards of each bucket, as `open_manifest` gives them. Raises ValueError where there are none."""
+        if not buckets:
+            raise ValueError(
+                "there are no clips of this split in the manifest; import more, or edit the splits"
+            )
+        self.sets = [buckets[bucket] for bucket in sorted(buckets)]
+        self.firsts = [sum(len(one) for one in self.sets[:i]) for i in range(len(self.sets))]
+        self.records: list[dict[str, Any]] = [record for one in self.sets for record in one.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def batch(self, size: int, seed: int, step: int) -> list[int]:
+        """Clips of the batch of `step`, `size` of one bucket, a pure function of (seed, step)."""
+        chosen, places = mixed([len(one) for one in self.sets], size, seed, step)
+        return [self.firsts[chosen] + place for place in places]
+
+    def groups(self, size: int, most: int) -> list[list[int]]:
+        """Clips in groups of one bucket and up to `size`, `most` clips or some more: every bucket has its share."""
+        groups = []
+        for first, one in zip(self.firsts, self.sets, strict=True):
+            share = max(1, round(most * len(one) / len(self)))
+            groups += [[first + place for place in group] for group in one.groups(size, share)]
+        return groups
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Video, audio and record of one clip, as stored; clips of different buckets have different shapes."""
+        chosen = max(i for i, first in enumerate(self.firsts) if first <= index)
+        return self.sets[chosen][index - self.firsts[chosen]]
 
 
 def show(entries: Iterable[Entry], root: Path, folder: Path) -> list[Path]:

@@ -25,6 +25,7 @@ from torch import Tensor
 import happyhorse.world
 from happyhorse import config
 from happyhorse.codec import latent_version, load_codec
+from happyhorse.data.batches import indices
 from happyhorse.data.source import RawClip, WorldConfig, render_seed, seed_of
 from happyhorse.files import write_atomic
 from happyhorse.world import scene
@@ -188,6 +189,15 @@ class Shards:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def batch(self, size: int, seed: int, step: int) -> list[int]:
+        """Clips of the batch of `step`, `size` of them, a pure function of (seed, step)."""
+        return indices(len(self), size, seed, step)
+
+    def groups(self, size: int, most: int) -> list[list[int]]:
+        """The first `most` clips in groups of `size`; what fills no group is left out, unless no group is full."""
+        count = min(most, len(self) // size * size) or len(self)
+        return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
 
     def slice(self, name: str, index: int) -> tuple[Any, int]:
         """The lazily read tensor `name` ("video" or "audio") of the shard of clip `index`, and its row there."""

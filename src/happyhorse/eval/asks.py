@@ -28,6 +28,11 @@ SOUGHT: Mapping[str, tuple[str, ...]] = {
 """Colours by which `motion` finds the events of a family, so a prompt has to name them."""
 
 
+def sounds_like(family: str) -> str:
+    """The family whose name stands for the sound of this one: one voice or two are both speech."""
+    return "face" if family == "dialogue" else family
+
+
 def main_color(scene: Scene) -> str | None:
     """The colour word a judge can look for; None for scenes that have no main colour, or two of them."""
     if "color2" in scene.attributes:

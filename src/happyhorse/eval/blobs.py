@@ -107,6 +107,21 @@ def track(share: Float32[np.ndarray, "F H W"]) -> Track:
     return Track(x, y, half, seen)
 
 
+def lowest(share: Float32[np.ndarray, "F H W"]) -> Float[np.ndarray, " F"]:
+    """Row in each frame above which nine tenths of the coverage lie; where nothing is seen, the highest such row.
+
+    For things that show only while they are away from where they usually are, such as a stick that comes down.
+    """
+    rows = share.sum(2)
+    mass = rows.sum(1)
+    summed = np.cumsum(rows, axis=1) / np.maximum(mass, 1e-6)[:, None]
+    levels = np.arange(share.shape[1], dtype=float)
+    low = np.array(
+        [np.interp(0.9, part, levels) if m > 4 else np.nan for part, m in zip(summed, mass, strict=True)]
+    )
+    return np.where(np.isnan(low), np.nanmin(low, initial=levels[-1]), low)
+
+
 def _squared(pixels: np.ndarray) -> np.ndarray:
     """Squared length of each pixel's colour vector."""
     return np.einsum("...c,...c->...", pixels, pixels)

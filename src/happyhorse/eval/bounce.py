@@ -19,16 +19,17 @@ KINK = 0.0005  # heights of the picture: least mean distance from a smooth arc a
 TURN = 0.014  # heights of the picture per frame: least change of speed at an impact
 
 
-def impacts(bottom: Rows, height: int) -> Float[np.ndarray, " E"]:
+def impacts(bottom: Rows, height: int, near: float = NEAR) -> Float[np.ndarray, " E"]:
     """Impact times in frames (frame 0 = 0.0), in order, of a thing that falls and rebounds.
 
-    `bottom` [F] are the rows of its lower edge (NaN = not seen), `height` in pixels is that of the picture.
+    `bottom` [F] are the rows of its lower edge (NaN = not seen), `height` in pixels is that of the picture; `near`
+    says how far from its lowest rows it can be at an impact, in heights of the picture.
     """
     rows = _filled(bottom) / height
     if len(rows) < 2 * ARC:
         return np.zeros(0)
     gravity = _gravity(rows)
-    ground = np.percentile(rows, 95) - NEAR
+    ground = np.sort(rows)[-3] - near
     turns = np.zeros(len(rows))
     for k in range(1, len(rows) - 3):
         if max(rows[k], rows[k + 1]) > ground and _kink(rows, k) > KINK:

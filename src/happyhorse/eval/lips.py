@@ -1,130 +1,256 @@
-"""Do the lips move with the voice: lag between the opening of a mouth and the loudness of speech.
+"""Do the lips say what is heard: the opening of a mouth against the phonemes of the voice, in milliseconds.
 
-For pictures of one face. The mouth is where the lower part of the picture changes fastest; its opening is how
-much of that place does not look like the skin (or beard) around it. The lag is where opening and loudness
-correlate most. Single clips are noisy: read medians, beside those of the shuffled control.
+The mouth is read from pixels (`opening`), the phonemes and their times from the sound: the recogniser finds where in
+the wave each sound of the line is spoken (`recogniser.align`). What these sounds ask of a mouth (`world.visemes`) is
+compared with what the mouth does: the lag at which both agree best, whether the lips meet for every p, b and m, and
+whether they rest in silence. Everything beside a control in which each mouth has the voice of another clip.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
+from happyhorse.codec.mel import RATE
 from happyhorse.eval.blobs import box
 from happyhorse.eval.intervals import Figure, bootstrap
+from happyhorse.eval.recogniser import Recogniser, align
+from happyhorse.eval.sync import ITU
+from happyhorse.world import speech, visemes
+from happyhorse.world.scene import Phoneme
 
-STEP = 0.01  # s, of the common grid
+STEP = 0.01  # s, of the grid on which lags are looked for
 REACH = 0.4  # s, of lags looked at
-NEAR = 0.08  # s, two frames: lags up to this count as in sync
+CLOSED = 0.021  # heights of the picture: lips less far apart touch; the seam between closed lips counts 0.016
+QUIET = 35.0  # dB under the loudest 20 ms of a clip: silence
+REST = 0.16  # s that silence has to last on both sides of a frame: a mouth opens before and closes after the sound
+ROWS, REACH_X = (0.57, 0.80), 0.20  # where a face of the world has its mouth, in heights of the picture
+# red minus the stronger of green and blue: skin, teeth and the dark inside of a mouth are under PALE, lips over RED
+PALE, RED = 0.24, 0.3
 
 
 @dataclass(frozen=True)
 class Speech:
-    """One clip on a grid of 10 ms: opening of the mouth [M] and loudness of the voice [M], any units."""
+    """One clip: what the mouth does and what the voice asks of it.
 
-    opening: Float[np.ndarray, " M"]
-    loudness: Float[np.ndarray, " M"]
+    `opening` [F] in heights of the picture, NaN where no lips are seen, at `fps` frames/s; `asked` [M]: aperture 0..1
+    that the sounds ask for, every 10 ms; `closures`: start and end in s of what is heard of each p, b and m; `quiet`
+    [F]: frames in silence.
+    """
+
+    opening: Float[np.ndarray, " F"]
+    asked: Float[np.ndarray, " M"]
+    closures: tuple[tuple[float, float], ...]
+    quiet: Bool[np.ndarray, " F"]
+    fps: float = 25.0
 
 
 @dataclass(frozen=True)
 class LipSync:
     """Figures over clips, each with its 95 % interval.
 
-    lag in ms (+ = sound late) and distance, its absolute value: medians; peak and aligned, the correlations
-    at the best lag and at lag 0: means; near: share of clips with a lag of at most 80 ms.
+    lag in ms (+ = sound late): its median, mean distance from 0, and 95th percentile of that; within: share of clips
+    whose lag lies in the ITU window; alike: mean correlation at lag 0; met: share of the `closures` p, b and m in which
+    the lips touch within a frame of the middle of the sound's closure; rest: share of `silent` frames with closed
+    lips; seen: share of frames in which lips are seen.
     """
 
     clips: int
+    closures: int
+    silent: int
     lag: Figure
-    distance: Figure
-    peak: Figure
-    aligned: Figure
-    near: Figure
+    mae: Figure
+    p95: Figure
+    within: Figure
+    alike: Figure
+    met: Figure
+    rest: Figure
+    seen: Figure
 
 
 def listen(
-    video: UInt8[np.ndarray, "F H W 3"], audio: Float[np.ndarray, " N"], fps: float = 25.0, rate: int = 16_000
+    recogniser: Recogniser,
+    video: UInt8[np.ndarray, "F H W 3"],
+    audio: Float32[np.ndarray, " N"],
+    text: str,
+    language: str,
+    fps: float = 25.0,
 ) -> Speech:
-    """Opening and loudness of a clip of one face at `fps` frames/s, with sound at `rate` Hz."""
-    count = int(min(len(video) / fps, len(audio) / rate) / STEP)
-    grid = (np.arange(count) + 0.5) * STEP
-    opening = np.interp(grid, np.arange(len(video)) / fps, mouth(video))
-    return Speech(opening, _loudness(np.asarray(audio, np.float64), rate, grid))
+    """A clip of one face at `fps` frames/s that says `text` in a `language`, with sound at 16 kHz.
+
+    Where the wave is too short for the line nothing is asked of the mouth. Raises ValueError when espeak-ng is missing.
+    """
+    phonemes, releases = spoken(recogniser, audio, text, language)
+    grid = (np.arange(int(len(video) / fps / STEP)) + 0.5) * STEP
+    met = visemes.closures(phonemes, releases)
+    return Speech(
+        opening(video),
+        visemes.mouth(phonemes, releases, grid)["aperture"],
+        tuple((closure.start / RATE, closure.end / RATE) for closure in met),
+        quiet(audio, len(video), fps),
+        fps,
+    )
 
 
-def mouth(video: UInt8[np.ndarray, "F H W 3"]) -> Float[np.ndarray, " F"]:
-    """How open the mouth is in each frame: mean distance in RGB, 0..1, from what usually is in its place."""
+def spoken(
+    recogniser: Recogniser, audio: Float32[np.ndarray, " N"], text: str, language: str
+) -> tuple[tuple[Phoneme, ...], tuple[int, ...]]:
+    """The phonemes of a line where they are heard in a wave [N] at 16 kHz, and when each opens, in samples.
+
+    A sound opens after the share of its length after which it does in the plain voice of espeak-ng.
+    """
+    plain = speech.synthesise(text, language)
+    pairs = [
+        (phoneme, release)
+        for phoneme, release in zip(plain.phonemes, plain.releases, strict=True)
+        if speech.split(phoneme.symbol)[1] in recogniser.config.phonemes
+    ]
+    found = align(recogniser, audio, [speech.split(phoneme.symbol)[1] for phoneme, _ in pairs])
+    phonemes, releases = [], []
+    for (phoneme, release), sound in zip(pairs, found, strict=bool(found)):
+        start, end = round(sound.start * RATE), round(sound.end * RATE)
+        share = (release - phoneme.start) / max(phoneme.end - phoneme.start, 1)
+        phonemes.append(Phoneme(phoneme.symbol, start, end))
+        releases.append(start + round(share * (end - start)))
+    return tuple(phonemes), tuple(releases)
+
+
+def opening(video: UInt8[np.ndarray, "F H W 3"]) -> Float[np.ndarray, " F"]:
+    """How far the lips are apart in each frame, in heights of the picture; NaN where no two rows look like lips.
+
+    For faces as the world frames them. Lips are redder than skin, teeth and the inside of a mouth: of the rows in the
+    mouth's middle, those between the first and the last red one count by how little red they are.
+    """
     height, width = video.shape[1:3]
-    pixels = video.astype(np.float32) / 255
-    change = np.abs(np.diff(pixels, axis=0)).mean((0, 3))
-    top, bottom = round(0.45 * height), round(0.9 * height)
-    side = round(0.15 * width)
-    half = round(0.07 * height)
-    activity = box(change, half)[top:bottom, side : width - side]
-    row, column = np.unravel_index(np.argmax(activity), activity.shape)
-    row, column = int(row) + top, int(column) + side
-    place = pixels[:, max(row - half, 0) : row + half + 1, max(column - 2 * half, 0) : column + 2 * half + 1]
-    usual = np.median(place.reshape(-1, 3), axis=0)
-    return np.linalg.norm(place - usual, axis=-1).mean((1, 2)).astype(np.float64)
+    top, bottom = (round(share * height) for share in ROWS)
+    column, half = _column(video, top, bottom), max(1, round(0.012 * height))
+    strip = (
+        video[:, top:bottom, max(column - half, 0) : min(column + half + 1, width)].astype(np.float32) / 255
+    )
+    red = (strip[..., 0] - strip[..., 1:].max(-1)).mean(2)  # [F, rows]
+    strong = float(np.median(red.max(1)))
+    if strong < RED:
+        return np.full(len(video), np.nan)
+    lips = np.clip((red - PALE) / (strong - PALE), 0, 1)
+    apart = np.full(len(video), np.nan)
+    for frame, rows in enumerate(lips):
+        found = np.flatnonzero(rows > 0.5)
+        if len(found) > 1:
+            apart[frame] = float((1 - rows[found[0] : found[-1] + 1]).sum()) / height
+    return apart
 
 
-def lag(speech: Speech) -> tuple[float, float, float]:
-    """Lag in s (+ = sound late) with the highest correlation, that correlation, and the one at lag 0."""
-    reach = round(REACH / STEP)
-    opening, loudness = speech.opening, speech.loudness
-    count = len(opening)
+def _column(video: np.ndarray, top: int, bottom: int) -> int:
+    """The column about which the rows of the mouth change most."""
+    height, width = video.shape[1:3]
+    left = max(round(width / 2 - REACH_X * height), 0)
+    part = video[:, top:bottom, left : width - left].astype(np.float32)
+    change = np.abs(np.diff(part, axis=0)).mean((0, 3))
+    smooth = box(change, round(0.04 * height))
+    return left + int(np.argmax(smooth) % smooth.shape[1])
+
+
+def quiet(audio: Float32[np.ndarray, " N"], frames: int, fps: float = 25.0) -> Bool[np.ndarray, " F"]:
+    """[F] whether nothing sounds within REST of each frame of a clip at `fps` frames/s with sound at 16 kHz."""
+    power = np.cumsum(np.pad(np.square(audio, dtype=np.float64), (1, 0)))
+    count = round(frames / fps / STEP)
+    ends = np.clip(np.arange(count + 1) * round(STEP * RATE), 0, len(audio))
+    level = np.diff(power[ends])
+    loud = level > max(level.max(initial=0.0) * 10 ** (-QUIET / 10), 1e-8 * STEP * RATE)
+    reach = round(REST / STEP)
+    near = np.convolve(loud, np.ones(2 * reach + 1))[reach : reach + count] > 0.5
+    return ~near[np.minimum(np.round(np.arange(frames) / fps / STEP).astype(int), count - 1)]
+
+
+def lag(clip: Speech) -> tuple[float, float]:
+    """Lag in ms (+ = sound late) at which mouth and voice agree best, and their correlation at lag 0.
+
+    NaN and 0 where lips are seen in less than half of the frames, or nothing is said.
+    """
+    seen = np.isfinite(clip.opening)
+    if seen.mean() < 0.5 or np.ptp(clip.asked) == 0 or np.ptp(clip.opening[seen]) == 0:
+        return float("nan"), 0.0
+    grid = (np.arange(len(clip.asked)) + 0.5) * STEP
+    mouth = np.interp(grid, np.flatnonzero(seen) / clip.fps, clip.opening[seen])
+    reach, count = round(REACH / STEP), len(grid)
     values = np.array(
         [
-            _correlation(opening[max(-k, 0) : count - max(k, 0)], loudness[max(k, 0) : count - max(-k, 0)])
+            _correlation(mouth[max(-k, 0) : count - max(k, 0)], clip.asked[max(k, 0) : count - max(-k, 0)])
             for k in range(-reach, reach + 1)
         ]
     )
-    best = int(np.argmax(values))
-    return (best - reach) * STEP, float(values[best]), float(values[reach])
+    return 1000 * STEP * (int(np.argmax(values)) - reach), float(values[reach])
+
+
+def met(clip: Speech) -> int:
+    """Of how many closures of a clip the lips touch in a frame at most one frame from the closure's middle."""
+    closed = np.flatnonzero(clip.opening < CLOSED) / clip.fps
+    middles = [(start + end) / 2 for start, end in clip.closures]
+    return sum(bool(np.any(np.abs(closed - middle) <= 1 / clip.fps + 1e-9)) for middle in middles)
 
 
 def measure(clips: Sequence[Speech], generator: np.random.Generator) -> LipSync:
     """Figures over clips; `generator` draws the resamples of the intervals."""
-    found = [lag(clip) for clip in clips]
+    rows = [
+        _Row(*lag(c), met(c), len(c.closures), *_rest(c), float(np.isfinite(c.opening).mean())) for c in clips
+    ]
 
-    def figure(statistic) -> Figure:
-        return bootstrap(
-            found,
-            lambda chosen: float(statistic(np.array(chosen))) if len(chosen) else float("nan"),
-            generator,
-        )
+    def figure(statistic: Callable[[list["_Row"]], float]) -> Figure:
+        return bootstrap(rows, lambda chosen: statistic(list(chosen)) if chosen else float("nan"), generator)
+
+    def lags(chosen: list[_Row]) -> np.ndarray:
+        known = np.array([row.lag for row in chosen])
+        return known[np.isfinite(known)]
+
+    def over(statistic: Callable[[np.ndarray], float]) -> Figure:
+        return figure(lambda chosen: float(statistic(lags(chosen))) if len(lags(chosen)) else float("nan"))
 
     return LipSync(
-        clips=len(found),
-        lag=figure(lambda x: 1000 * np.median(x[:, 0])),
-        distance=figure(lambda x: 1000 * np.median(np.abs(x[:, 0]))),
-        peak=figure(lambda x: x[:, 1].mean()),
-        aligned=figure(lambda x: x[:, 2].mean()),
-        near=figure(lambda x: (np.abs(x[:, 0]) <= NEAR + 1e-9).mean()),
+        clips=len(rows),
+        closures=sum(row.closures for row in rows),
+        silent=sum(row.silent for row in rows),
+        lag=over(np.median),
+        mae=over(lambda x: np.abs(x).mean()),
+        p95=over(lambda x: np.percentile(np.abs(x), 95)),
+        within=figure(lambda chosen: float(np.mean([ITU[0] <= row.lag <= ITU[1] for row in chosen]))),
+        alike=figure(lambda chosen: float(np.mean([row.alike for row in chosen]))),
+        met=figure(lambda chosen: _ratio(chosen, "met", "closures")),
+        rest=figure(lambda chosen: _ratio(chosen, "rest", "silent")),
+        seen=figure(lambda chosen: float(np.mean([row.seen for row in chosen]))),
     )
 
 
 def shuffled(clips: Sequence[Speech]) -> list[Speech]:
-    """The control: each mouth with the voice of the next clip, cut to the shorter of both; none for a single clip."""
+    """The control: each mouth with the voice of the next clip, cut to the shorter; none for a single clip."""
     if len(clips) < 2:
         return []
     pairs = zip(clips, [*clips[1:], clips[0]], strict=True)
     return [
-        Speech(a.opening[:count], b.loudness[:count])
-        for a, b in pairs
-        if (count := min(len(a.opening), len(b.loudness)))
+        replace(b, opening=a.opening[: len(b.opening)], quiet=b.quiet[: len(a.opening)]) for a, b in pairs
     ]
 
 
-def _loudness(audio: np.ndarray, rate: int, grid: np.ndarray) -> np.ndarray:
-    """Log power around each time of the grid, over windows of 40 ms, down to 45 dB under the loudest."""
-    total = np.cumsum(np.pad(np.square(audio), (1, 0)))
-    ends = np.clip(np.round((grid[:, None] + [-0.02, 0.02]) * rate).astype(int), 0, len(audio))
-    power = (total[ends[:, 1]] - total[ends[:, 0]]) / np.maximum(ends[:, 1] - ends[:, 0], 1)
-    return np.log10(power + power.max(initial=0.0) * 10**-4.5 + 1e-12)
+@dataclass(frozen=True)
+class _Row:
+    lag: float
+    alike: float
+    met: int
+    closures: int
+    rest: int
+    silent: int
+    seen: float
+
+
+def _rest(clip: Speech) -> tuple[int, int]:
+    """Silent frames in which the lips touch, and silent frames in which lips are seen."""
+    known = clip.quiet & np.isfinite(clip.opening)
+    return int((clip.opening[known] < CLOSED).sum()), int(known.sum())
+
+
+def _ratio(rows: list[_Row], above: str, below: str) -> float:
+    total = sum(getattr(row, below) for row in rows)
+    return sum(getattr(row, above) for row in rows) / total if total else float("nan")
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from happyhorse.eval import blobs, bounce
-from happyhorse.world.palette import rgb
+from happyhorse.world.palette import lighter, rgb
 
 Video = UInt8[np.ndarray, "F H W 3"]
 Times = Float[np.ndarray, " E"]
@@ -51,6 +51,24 @@ def _hammer(video: Video, attributes: Attributes) -> np.ndarray:
     return bounce.blows(path.bottom, video.shape[1])
 
 
+def _drum(video: Video, attributes: Attributes) -> np.ndarray:
+    """Beats: one of two wooden sticks comes down, the left and the right one apart."""
+    share = blobs.coverage(video, lighter("wood", 0.15))
+    total = float(share.sum())
+    if total == 0:
+        return np.zeros(0)
+    middle = round(float(share.sum((0, 1)) @ np.arange(share.shape[2])) / total)
+    times = []
+    for side in (share[:, :, :middle], share[:, :, middle:]):
+        tip, height = blobs.lowest(side), video.shape[1]
+        found = bounce.impacts(tip, height, near=0.2)
+        # a stick that passes the level on its way up makes a small dip, a beat a deep one
+        around = [tip[max(round(t) - 3, 0) : round(t) + 4] for t in found]
+        times += [t for t, rows in zip(found, around, strict=True) if np.ptp(rows) > 0.09 * height]
+    merged = np.sort(times)  # both halves may see one beat: the skin shakes on either side
+    return merged[np.diff(merged, prepend=-2.0) > 1.0]
+
+
 def _xylophone(video: Video, attributes: Attributes) -> np.ndarray:
     """Bars light up: the luminance of a column as wide as a bar jumps."""
     return _steps(_columns(video.mean(-1, dtype=np.float32) / 255), least=0.02)
@@ -75,6 +93,7 @@ FAMILIES: Mapping[str, Callable[[Video, Attributes], np.ndarray]] = {
     "piano": _piano,
     "clock": _clock,
     "hammer": _hammer,
+    "drum": _drum,
 }
 """Families whose events are visible one by one: how their times, in frames, are found."""
 

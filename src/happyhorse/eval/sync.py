@@ -18,15 +18,13 @@ from happyhorse.eval.intervals import Figure, bootstrap
 WINDOW = 0.25  # s, within which a sound can belong to an event
 ITU = (-45.0, 125.0)  # ms, between which people do not notice an offset (ITU-R BT.1359, sign turned to ours)
 
-Times = Float[np.ndarray, " E"]
-
 
 @dataclass(frozen=True)
 class Moments:
-    """Event times of one clip in seconds: `seen` [E] in its picture, `heard` [E'] in its sound."""
+    """Event times of one clip in seconds: `seen` in its picture, `heard` in its sound."""
 
-    seen: Times
-    heard: Times
+    seen: Float[np.ndarray, " visible"]
+    heard: Float[np.ndarray, " audible"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,9 @@ class Sync:
     recall: Figure
 
 
-def match(seen: Times, heard: Times, window: float = WINDOW) -> Float[np.ndarray, "pairs 2"]:
+def match(
+    seen: Float[np.ndarray, " visible"], heard: Float[np.ndarray, " audible"], window: float = WINDOW
+) -> Float[np.ndarray, "pairs 2"]:
     """Pairs (t_video, t_audio) in seconds, one to one, at most `window` s apart, nearest pairs first."""
     gaps = np.abs(np.subtract.outer(seen, heard))
     pairs: list[tuple[float, float]] = []

@@ -12,6 +12,8 @@ Every sampler has the same shape: ``sampler(velocity, x, sigmas, ...) -> x``.
   `velocity` and once at the end, so that what the solver makes of those tokens never matters.
 - ``progress(step)`` runs after every step. An exception raised in it ends the sampling: that is how a request
   is cancelled.
+- `start` steps are already done: `x` is then the `state` that the last of them reported, and the result is the
+  same to the bit as without the pause.
 """
 
 import math
@@ -34,13 +36,15 @@ class Step:
     """What a sampler reports after a step.
 
     Its index from 0, how many there are, the levels it started from, its estimate of the clean data
-    (tensors of any shape, by modality).
+    (tensors of any shape, by modality), and the `state` with which to go on after it: everything that the
+    remaining steps need, as tensors of any shape.
     """
 
     index: int
     total: int
     sigmas: Mapping[str, float]
     clean: Mapping[str, Tensor]
+    state: State
 
 
 Project = Callable[[State], State]
@@ -82,18 +86,19 @@ def euler(
     *,
     project: Project = _keep,
     progress: Progress | None = None,
+    start: int = 0,
 ) -> State:
     """First order: ``x <- x + (s_{k+1} - s_k) v``. One call of `velocity` per step."""
     levels = _levels(x, sigmas)
     total = len(next(iter(levels.values()))) - 1
-    for k in range(total):
+    for k in range(start, total):
         x = project(x)
         now, then = _at(levels, k), _at(levels, k + 1)
         v = velocity(x, now)
         clean = _clean(x, v, now)
         x = {name: x[name] + (then[name] - now[name]) * v[name] for name in x}
         if progress:
-            progress(Step(k, total, now, clean))
+            progress(Step(k, total, now, clean, x))
     return project(x)
 
 
@@ -104,6 +109,7 @@ def heun(
     *,
     project: Project = _keep,
     progress: Progress | None = None,
+    start: int = 0,
 ) -> State:
     """Second order: an Euler step, then again with the mean of the velocities at both ends.
 
@@ -113,7 +119,7 @@ def heun(
     """
     levels = _levels(x, sigmas)
     total = len(next(iter(levels.values()))) - 1
-    for k in range(total):
+    for k in range(start, total):
         x = project(x)
         now, then = _at(levels, k), _at(levels, k + 1)
         v = velocity(x, now)
@@ -128,7 +134,7 @@ def heun(
             }
         x = ahead
         if progress:
-            progress(Step(k, total, now, clean))
+            progress(Step(k, total, now, clean, x))
     return project(x)
 
 
@@ -140,6 +146,7 @@ def renoise(
     noise: Noise,
     project: Project = _keep,
     progress: Progress | None = None,
+    start: int = 0,
 ) -> State:
     """The distilled sampler: jump to clean data, then back out to the next level with fresh noise (15B spec
     section 4.3).
@@ -149,7 +156,7 @@ def renoise(
     """
     levels = _levels(x, sigmas)
     total = len(next(iter(levels.values()))) - 1
-    for k in range(total):
+    for k in range(start, total):
         x = project(x)
         now, then = _at(levels, k), _at(levels, k + 1)
         clean = _clean(x, velocity(x, now), now)
@@ -158,7 +165,7 @@ def renoise(
             for name, value in clean.items()
         }
         if progress:
-            progress(Step(k, total, now, clean))
+            progress(Step(k, total, now, clean, x))
     return project(x)
 
 
@@ -206,6 +213,38 @@ def _correct(start: _Point, before: _Point | None, sigma: float, clean: Tensor) 
     return sigma / start.sigma * start.x - (1 - sigma) * grow * (start.clean + slope)
 
 
+def _order(step: int, total: int) -> int:
+    """1 in the first and in the last step, else 2."""
+    return min(2, total - step, step + 1)
+
+
+History = tuple[_Point | None, _Point | None]
+"""The two points visited last, the last one second."""
+
+
+def _remembered(history: Mapping[str, History]) -> State:
+    """The tensors of all points by name, as a part of the state of a pause."""
+    kept = {}
+    for name, (before, last) in history.items():
+        if last is not None:
+            kept |= {f"{name}/last": last.x, f"{name}/last clean": last.clean}
+        if before is not None:
+            kept |= {f"{name}/before": before.x, f"{name}/before clean": before.clean}
+    return kept
+
+
+def _history(kept: State, name: str, levels: list[float], done: int) -> History:
+    """What `_remembered` kept of a modality after `done` steps along `levels`."""
+
+    def point(which: str, step: int) -> _Point | None:
+        if f"{name}/{which}" not in kept:
+            return None
+        x, clean = kept[f"{name}/{which}"], kept[f"{name}/{which} clean"]
+        return _Point(levels[step], x, clean, _order(step, len(levels) - 1))
+
+    return point("before", done - 2), point("last", done - 1)
+
+
 def unipc(
     velocity: Velocity,
     x: State,
@@ -213,6 +252,7 @@ def unipc(
     *,
     project: Project = _keep,
     progress: Progress | None = None,
+    start: int = 0,
 ) -> State:
     """UniPC of order 2 on clean-data estimates, variant B2 (Zhao et al. 2023, arXiv 2302.04867; 15B spec
     section 4.2).
@@ -222,6 +262,7 @@ def unipc(
     and in the last step. Schedules have to begin below 1, where the log signal-to-noise ratio in which the
     solver steps is finite.
     """
+    x, kept = {name: value for name, value in x.items() if "/" not in name}, x
     levels = _levels(x, sigmas)
     for name, values in levels.items():
         if values[0] >= 1:
@@ -229,8 +270,8 @@ def unipc(
                 f"unipc needs a schedule for {name} that begins below 1, such as 0.999; got {values[0]}"
             )
     total = len(next(iter(levels.values()))) - 1
-    history: dict[str, tuple[_Point | None, _Point | None]] = {name: (None, None) for name in x}
-    for k in range(total):
+    history = {name: _history(kept, name, levels[name], start) for name in x}
+    for k in range(start, total):
         x = dict(project(x))
         now, then = _at(levels, k), _at(levels, k + 1)
         clean = _clean(x, velocity(x, now), now)
@@ -240,11 +281,11 @@ def unipc(
                 continue
             if last is not None:
                 x[name] = _correct(last, before, now[name], clean[name])
-            here = _Point(now[name], x[name], clean[name], order=min(2, total - k, k + 1))
+            here = _Point(now[name], x[name], clean[name], _order(k, total))
             x[name] = _predict(here, last, then[name])
             history[name] = (last, here)
         if progress:
-            progress(Step(k, total, now, clean))
+            progress(Step(k, total, now, clean, x | _remembered(history)))
     return project(x)
 
 

@@ -1,92 +1,150 @@
-"""USE, first stage: the prompt becomes text tokens, the first frame becomes a clean latent."""
+"""USE, second stage: the prompt becomes text tokens, what is given becomes clean latents.
 
+A clean token is a condition (decision 0001). So there is one form for all of them, a first frame, a sound, the rest of
+a clip of which a span is made anew: latents, and masks that say which of them are known.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
-from PIL import Image
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
-from happyhorse.codec import text
-from happyhorse.generate import speech
-from happyhorse.generate.denoiser import pad_tokens
-from happyhorse.generate.load import Model
-from happyhorse.media import read_picture
-from happyhorse.values import ClipShape, Request
+from happyhorse.generate.material import Material
+from happyhorse.generate.model import Model
+from happyhorse.generate.noise import Draw, of_seed
+from happyhorse.values import (
+    AUDIO_CHANNELS,
+    VIDEO_CHANNELS,
+    ClipShape,
+    Request,
+    decoded_frames,
+    latent_frames,
+)
+from happyhorse.world.speech import resample
+
+SETTLE = 8  # latent frames, more than the codec looks back
+STILL = 6  # latent frames before the one that is taken for a still picture
+PIECE = 32  # latent frames that are encoded at once
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Latents of which some are known.
+
+    `video` [1, C, T, Y, X] and `audio` [1, S, Ca] hold the known ones where `frames` [T] and `steps` [S] are true.
+    """
+
+    video: Float[Tensor, "one C T Y X"]
+    audio: Float[Tensor, "one S Ca"]
+    frames: Bool[Tensor, " T"]
+    steps: Bool[Tensor, " S"]
+
+    @classmethod
+    def nothing(cls, shape: ClipShape, device: torch.device) -> "Known":
+        """Latents [1, C, T, Y, X] and [1, S, Ca] of a clip of `shape`, none of them known."""
+        (t, y, x), steps = shape.video.latent, shape.audio.steps
+        return cls(
+            torch.zeros(1, VIDEO_CHANNELS, t, y, x, device=device),
+            torch.zeros(1, steps, AUDIO_CHANNELS, device=device),
+            torch.zeros(t, dtype=torch.bool, device=device),
+            torch.zeros(steps, dtype=torch.bool, device=device),
+        )
+
+    def filled(self, window: range, made: dict[str, Tensor]) -> "Known":
+        """With the latents `made` ("video" [1, C, t, Y, X], "audio" [1, s, Ca]) of a window, where none were known."""
+        video, audio, frames, steps = (
+            part.clone() for part in (self.video, self.audio, self.frames, self.steps)
+        )
+        there = slice(4 * window.start, 4 * window.start + made["audio"].shape[1])
+        video[:, :, window.start : window.stop] = torch.where(
+            frames[window.start : window.stop, None, None],
+            video[:, :, window.start : window.stop],
+            made["video"],
+        )
+        audio[:, there] = torch.where(steps[there, None], audio[:, there], made["audio"])
+        frames[: window.stop], steps[: there.stop] = True, True
+        return Known(video, audio, frames, steps)
+
+    def put_back(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`state` ("video" [1, C, T, Y, X], "audio" [1, S, Ca]) with the known latents in their places, clean."""
+        return {
+            "video": torch.where(self.frames[:, None, None], self.video, state["video"]),
+            "audio": torch.where(self.steps[:, None], self.audio, state["audio"]),
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
     """What the denoiser is told.
 
-    `ids` [2, n, G] and `times` [2, n]: features and clock times (latent frames) of the text tokens of the
-    prompt (row 0) and of no prompt (row 1), as `codec.text.tokenize` gives them, padded; `first` [1, 48, 1,
-    Y, X]: the clean latent of the first frame; `notes`: what the person who asked should know, one sentence
-    each.
+    `words` in the form in which the model reads them; `known`: the latents that are given (None: none); `notes`: what
+    the person who asked should know, one sentence each; `spoken`: seconds in which lines are said.
     """
 
-    ids: Int[Tensor, "two n G"]
-    times: Float[Tensor, "two n"]
-    first: Float[Tensor, "one C one Y X"] | None
-    notes: tuple[str, ...]
+    words: Any
+    known: Known | None = None
+    notes: tuple[str, ...] = ()
+    spoken: float = 0.0
 
 
-def condition(request: Request, model: Model, shape: ClipShape) -> Conditions:
-    """Read the prompt and the first frame of a request.
+def condition(request: Request, model: Model, material: Material, draw: Draw | None = None) -> Conditions:
+    """Read the prompt, and encode what is given; `draw` is where noise comes from (None: the seed).
 
-    Raises ValueError for a quotation mark that is not closed, for spoken words that do not fit or cannot be
-    spoken here, and for a first frame that is no picture.
+    Raises ValueError for a prompt that the model cannot read.
     """
-    caption, lines = text.split_spoken(request.prompt)
-    phones = speech.place(lines, caption, shape.seconds)
-    settings = model.denoiser.text.config
-    prompt = text.tokenize(caption, phones, settings, shape.fps / 4)
-    ids, times = pad_tokens([prompt, (prompt[0][:0], prompt[1][:0])], settings.features)
-    first = None
-    if request.first_frame is not None:
-        first = encode_picture(request.first_frame, model, shape)
-    return Conditions(ids.to(model.device), times.to(model.device), first, _notes(caption, request, model))
+    reading = model.read(request, material)
+    known = encode(material, model, draw or of_seed(request.seed))
+    return Conditions(reading.words, known, reading.notes, reading.spoken)
 
 
-def _notes(caption: str, request: Request, model: Model) -> tuple[str, ...]:
-    notes, name = [], Path(model.name).name
-    alien = text.unseen(request.prompt, frozenset(model.facts.get("vocabulary", ())))
-    if alien and "vocabulary" in model.facts:
-        words = ", ".join(repr(word) for word in alien[:8]) + (", ..." if len(alien) > 8 else "")
-        notes.append(f"{name} has never seen {words} in its training; it goes by the rest of the prompt")
-    if (count := len(text.words(caption))) > text.MAX_WORDS:
-        notes.append(f"the prompt has {count} words and marks; only the first {text.MAX_WORDS} are read")
-    trained = model.facts.get("world", {})
-    if trained and (request.width, request.height) != (trained["width"], trained["height"]):
-        notes.append(f"{name} was trained at {trained['width']}x{trained['height']} pixels only")
-    if trained and request.seconds > 1.05 * trained["seconds"]:
-        notes.append(f"{name} was trained on clips of {trained['seconds']:g} s; longer ones drift")
-    return tuple(notes)
+def encode(material: Material, model: Model, draw: Draw) -> Known | None:
+    """What is given, as latents of the part; None where nothing is.
 
-
-def encode_picture(
-    picture: Path | UInt8[np.ndarray, "H W 3"], model: Model, shape: ClipShape
-) -> Float[Tensor, "one C one Y X"]:
-    """A picture (a file, or uint8 [H, W, 3]) as the clean latent [1, 48, 1, Y, X] of a first frame.
-
-    Raises ValueError for a file that is no picture.
+    A still picture becomes the last of STILL + 1 latent frames of a clip in which nothing moves: the codec looks back
+    in time, so a latent frame of a still is only right after others of the same.
     """
-    pixels = read_picture(picture) if isinstance(picture, Path) else picture
-    fitted = torch.from_numpy(fit(pixels, shape.video.width, shape.video.height)).to(model.device)
-    video = fitted.permute(2, 0, 1)[None, :, None].float() / 127.5 - 1  # [1, 3, 1, H, W]
-    with torch.inference_mode():
-        return model.codec.video.encode(video)
+    known = Known.nothing(material.part, model.device)
+    if material.video is not None and material.frames.any():
+        count = decoded_frames(int(np.flatnonzero(material.frames)[-1]) + 1)
+        shown = material.video[material.begin : material.begin + count]
+        shown = np.concatenate([shown, shown[-1:].repeat(count - len(shown), 0)])
+        for start, latents in _in_pieces(shown, model):
+            known.video[:, :, start : start + latents.shape[2]] = latents
+        known.frames[:] = torch.from_numpy(material.frames)
+    for index, picture in material.stills.items():
+        still = picture[None].repeat(decoded_frames(STILL + 1 if index else 1), 0)
+        known.video[:, :, index] = model.encode_video(still)[:, :, -1]
+        known.frames[index] = True
+    if material.audio is not None and material.steps.any():
+        count = int(np.flatnonzero(material.steps)[-1]) + 1
+        known.audio[:, :count] = model.encode_audio(_heard(material, count, model.hears), count, draw)
+        known.steps[:] = torch.from_numpy(material.steps)
+    return known if known.frames.any() or known.steps.any() else None
 
 
-def fit(picture: UInt8[np.ndarray, "h w 3"], width: int, height: int) -> UInt8[np.ndarray, "height width 3"]:
-    """Scale a picture until it covers `width` x `height` px, and cut off what stands over, evenly on both
-    sides.
+def _in_pieces(
+    frames: UInt8[np.ndarray, "F H W 3"], model: Model
+) -> Iterator[tuple[int, Float[Tensor, "one C t Y X"]]]:
+    """Latents of 4(T-1)+1 frames, PIECE at a time, each with where they begin: a minute at once would take gigabytes.
+
+    The codec looks back less than SETTLE latent frames, so encoding those again makes the pieces equal to the whole.
     """
-    image = Image.fromarray(picture)
-    scale = max(width / image.width, height / image.height)
-    across, down = width / scale, height / scale  # what is kept, in pixels of the picture
-    left, top = (image.width - across) / 2, (image.height - down) / 2
-    box = (left, top, left + across, top + down)
-    return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS, box=box)).copy()
+    count = latent_frames(len(frames))
+    for start in range(0, count, PIECE):
+        lead = max(0, start - SETTLE)
+        piece = frames[4 * lead : decoded_frames(min(start + PIECE, count))]
+        yield start, model.encode_video(piece)[:, :, start - lead :]
+
+
+def _heard(material: Material, steps: int, rate: int) -> Float32[np.ndarray, " n"]:
+    """The given sound of the part's first `steps` frames, at `rate` Hz."""
+    assert material.audio is not None
+    begin, stored = material.begin, material.whole.audio.rate
+    heard = material.audio[
+        begin * stored // material.whole.fps : (begin + steps) * stored // material.whole.fps
+    ]
+    return resample(heard, stored, rate)

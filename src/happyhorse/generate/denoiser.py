@@ -15,6 +15,7 @@ from happyhorse import checkpoint, config
 from happyhorse.codec.text import TextConfig, TextEmbedder
 from happyhorse.model.horse import Horse, initialise
 from happyhorse.model.layers import Layer
+from happyhorse.model.lowrank import merge
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
 
@@ -98,9 +99,21 @@ def pad_tokens(
     return ids, clock
 
 
-def load_denoiser(path: str | Path) -> tuple[Denoiser, dict[str, Any]]:
-    """The model of a checkpoint of kind "denoiser", in evaluation mode, and the checkpoint's facts."""
+def load_denoiser(path: str | Path, student: str | Path | None = None) -> tuple[Denoiser, dict[str, Any]]:
+    """The model of a checkpoint of kind "denoiser", in evaluation mode, and the checkpoint's facts.
+
+    With the adapter `student`, of kind "denoiser-lora", it is that of few steps, and the facts are the student's.
+    Raises ValueError where the adapter was made from other weights.
+    """
     part = checkpoint.load(path, "denoiser")
+    if student is not None:
+        adapter = checkpoint.load(student, "denoiser-lora")
+        if adapter.facts.get("base") != checkpoint.sha256(path):
+            raise ValueError(
+                f"{student} was made from other weights than {path}; put the weights of its base there"
+            )
+        weights, facts = merge(part.weights, adapter.weights), part.facts | adapter.facts
+        part = checkpoint.Checkpoint("denoiser", part.config, weights, facts)
     model = Denoiser(
         config.build(HorseConfig, part.config["horse"]), config.build(TextConfig, part.config["text"])
     )

@@ -1,126 +1,139 @@
 """USE, before everything: a model by name or path, whole and checked before anything runs."""
 
-import secrets
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from happyhorse.codec import Codec, latent_version, load_codec
+from happyhorse import checkpoint
+from happyhorse.codec import latent_version, load_codec
 from happyhorse.errors import did_you_mean
-from happyhorse.generate.denoiser import Denoiser, load_denoiser
-from happyhorse.values import PONY, Format, Request
+from happyhorse.generate.denoiser import load_denoiser
+from happyhorse.generate.installed import NAME, find_published
+from happyhorse.generate.model import Model
+from happyhorse.generate.parts import Lend, one_at_a_time
+from happyhorse.generate.pony import Pony
+from happyhorse.generate.published import Published
+from happyhorse.generate.upscaler import load_upscaler
+from happyhorse.values import PONY
 
 PACKAGED = Path(__file__).parent.parent / "weights"
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """Everything that makes clips: the denoiser, the codec, what the checkpoint knows about itself.
+def load(model: str | Path = "pony") -> Model:
+    """The model called `model` (one that comes with the package, or is installed) or in the folder `model`; kept for
+    the next call.
 
-    `facts` come with the denoiser: its `vocabulary`, the `shifts` of its noise levels by modality, the size and length
-    of the `world` it was trained on, and `defaults` of requests where they are other than those of `Request`.
+    A folder holds `denoiser.safetensors` and `codec.safetensors`, and maybe `student.safetensors` and
+    `upscaler.safetensors`, or is one that training wrote, or has the parts of the 15B (see `installed`), of which
+    nothing is read yet; `happyhorse-15b/base` and `pony-base` are the base denoiser instead of the distilled one.
+    Raises ValueError, naming the file and the remedy, when weights are missing, damaged, or do not belong together.
     """
+    found = find_published(str(model))
+    if found is not None:
+        return load_published(*found, name=str(model))
+    return load_pony(str(model))
 
-    name: str
-    denoiser: Denoiser
-    codec: Codec
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    format: Format = PONY
 
-    def request(self, prompt: str, **asked: Any) -> Request:
-        """A complete request: what was asked, this model's defaults where it was left open (None), a fresh
-        seed.
+def load_published(
+    folder: str | Path,
+    variant: str,
+    device: torch.device | None = None,
+    lend: Lend | None = None,
+    name: str = NAME,
+) -> Published:
+    """The 15B in `folder` with the denoiser `variant`, computing on `device` (None: the GPU where there is one).
 
-        `asked` are fields of `Request`. Raises ValueError for a field that does not exist, and where
-        `Request` does.
-        """
-        trained = self.facts.get("world", {})
-        chosen: dict[str, Any] = {
-            **{key: trained.get(key, getattr(self.format, key)) for key in ("width", "height", "seconds")},
-            **self.facts.get("defaults", {}),
-            "seed": secrets.randbelow(1_000_000),
-            "model": self.name,
-        }
-        known = Request.__dataclass_fields__
-        for key in asked:
-            if key not in known:
-                raise ValueError(f"unknown option {key!r}{did_you_mean(key, known)}")
-        return Request(prompt=prompt, **chosen | {k: v for k, v in asked.items() if v is not None})
-
-    @property
-    def device(self) -> torch.device:
-        """Where the denoiser computes."""
-        return next(self.denoiser.parameters()).device
-
-    def precision(self) -> AbstractContextManager[Any]:
-        """Autocast to bfloat16 where the processor multiplies it natively, else full precision.
-
-        bfloat16 without such instructions is slower than float32, so this is looked up and not assumed.
-        """
-        fast = self.device.type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-        return torch.autocast(self.device.type, torch.bfloat16) if fast else nullcontext()
+    `lend` gives its parts (None: one at a time).
+    """
+    if device is None:
+        device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    return Published(name, Path(folder), variant, device, lend or one_at_a_time(folder, device))
 
 
 @lru_cache(maxsize=2)
-def load(model: str | Path = "pony") -> Model:
-    """The model called `model` (one that comes with the package) or in the folder `model`; kept for the next
-    call.
-
-    A folder holds `denoiser.safetensors` and `codec.safetensors`, or is one that training wrote. Raises
-    ValueError, naming the file and the remedy, when weights are missing, damaged, or do not belong together.
-    """
-    denoiser_path, codec_path, name = _find(str(model))
-    denoiser, facts = load_denoiser(denoiser_path)
-    codec = load_codec(str(codec_path))
-    latents = latent_version(str(codec_path))
-    if facts.get("codec", latents) != latents:
-        raise ValueError(
-            f"{denoiser_path} was trained on another codec than {codec_path}; put the codec of its own training there"
-        )
-    return Model(name, denoiser, codec, facts)
+def load_pony(model: str) -> Pony:
+    """The small model called `model`, or in that folder. Raises ValueError as `load` does."""
+    files = _find(model)
+    denoiser, facts = load_denoiser(files["denoiser"], files.get("student"))
+    codec = load_codec(str(files["codec"]))
+    latents = latent_version(str(files["codec"]))
+    upscaler, upscaling = load_upscaler(files["upscaler"]) if "upscaler" in files else (None, {})
+    for part, known in (("denoiser", facts), ("upscaler", upscaling)):
+        if known.get("codec", latents) != latents:
+            raise ValueError(
+                f"{files[part]} was trained on another codec than {files['codec']}; put the codec of its own training "
+                "there"
+            )
+    format = PONY
+    if upscaler is not None:
+        side = {name: facts.get("world", {}).get(name, getattr(PONY, name)) for name in ("width", "height")}
+        # sizes are sampled as they are, or at half of it, whichever is nearer to what the denoiser was trained at
+        format = replace(PONY, native=2 * side["width"] * side["height"])
+    return Pony(model, denoiser, codec, facts, format, upscaler, upscaling)
 
 
 def packaged() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.parent.name for path in PACKAGED.glob("*/denoiser.safetensors"))
+    """Names of the models that come with the package; NAME-base is NAME without its student."""
+    names = []
+    for path in sorted(PACKAGED.glob("*/denoiser.safetensors")):
+        names += [path.parent.name] + [f"{path.parent.name}-base"] * path.with_name(
+            "student.safetensors"
+        ).exists()
+    return names
 
 
 def describe(name: str) -> dict[str, Any]:
     """Plain facts about a packaged model: name, path, parameters, megabytes, and the defaults of its clips."""
-    model, folder = load(name), PACKAGED / name
+    model, files = load_pony(name), _find(name)
     open_request = model.request("anything")
-    modules = (model.denoiser, model.codec.video, model.codec.audio)
+    modules = [model.denoiser, model.codec.video, model.codec.audio] + [model.upscaler] * (
+        model.upscaler is not None
+    )
+    shards = [shard for file in files.values() for shard in checkpoint.files(file)]
     return {
         "name": name,
-        "path": str(folder),
+        "path": str(files["denoiser"].parent),
         "parameters": sum(tensor.numel() for module in modules for tensor in module.state_dict().values()),
-        "megabytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e6,
+        "megabytes": sum(shard.stat().st_size for shard in shards) / 1e6,
         **{key: getattr(open_request, key) for key in ("width", "height", "seconds", "steps", "guidance")},
     }
 
 
-def _find(model: str) -> tuple[Path, Path, str]:
-    """Paths of denoiser and codec, and the name by which clips remember the model."""
-    if model in packaged():
-        return PACKAGED / model / "denoiser.safetensors", PACKAGED / model / "codec.safetensors", model
-    folder = Path(model)
-    if not folder.exists():
-        known = packaged()
-        remedy = did_you_mean(model, known) if known else "; train one (happyhorse train --help)"
+# Where a part may be, seen from the folder that was named: what training writes has a folder of its own.
+PLACES = {
+    "denoiser": (".", "flow", "../flow", "../../flow"),
+    "codec": (".", "..", "../.."),
+    "student": (".", "student"),
+    "upscaler": (".", "upscale"),
+}
+NEEDED = ("denoiser", "codec")
+
+
+def _find(model: str) -> dict[str, Path]:
+    """Paths of the parts of a model: denoiser and codec, and student and upscaler where there are any."""
+    names, folder = packaged(), Path(model)
+    without = ()
+    if model in names:
+        without = ("student",) * model.endswith("-base")
+        folder = PACKAGED / (model.removesuffix("-base") if without else model)
+    elif not folder.exists():
+        remedy = did_you_mean(model, names) if names else "; train one (happyhorse train --help)"
         raise ValueError(f"no model called {model!r}, and no folder of that name{remedy}")
-    found = [folder] if folder.is_file() else []
-    folder = folder.parent if folder.is_file() else folder
-    for part, places in (("denoiser", (".", "flow")), ("codec", (".", "..")))[len(found) :]:
+    found: dict[str, Path] = {}
+    if folder.is_file():  # a denoiser alone, or a student and its base
+        found["student" if folder.stem == "student" else "denoiser"] = folder
+        folder, without = folder.parent, ("student",)
+    for part, places in PLACES.items():
         files = [folder / place / f"{part}.safetensors" for place in places]
-        if not any(file.is_file() for file in files):
+        file = next((file for file in files if file.is_file()), None)
+        if file is None and part in NEEDED and part not in found:
             raise ValueError(
                 f"no weights in {folder}: {part}.safetensors is missing; train it (happyhorse train --help) or "
                 "name another folder"
             )
-        found.append(next(file for file in files if file.is_file()))
-    return found[0], found[1], str(model)
+        if file is not None and part not in found and part not in without:
+            found[part] = file
+    return found

@@ -1,4 +1,4 @@
-"""The life of a clip: condition -> tokens -> denoise -> decode -> mux -> provenance.
+"""The life of a clip: material -> condition -> tokens -> denoise -> upscale -> decode -> splice -> mux -> provenance.
 
 Read `make` from top to bottom; each line is a stage, and each stage is the file of that name beside this one.
 (The tokens between condition and denoise live inside `denoiser`: everything here speaks latents.)
@@ -6,7 +6,7 @@ Read `make` from top to bottom; each line is a stage, and each stage is the file
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,15 @@ from happyhorse.generate.clock import Clock, Report, silent
 from happyhorse.generate.condition import condition
 from happyhorse.generate.decode import decode_audio, decode_video
 from happyhorse.generate.denoise import denoise
-from happyhorse.generate.load import Model, load
+from happyhorse.generate.load import load
+from happyhorse.generate.material import gather
+from happyhorse.generate.model import Model
 from happyhorse.generate.mux import mux
+from happyhorse.generate.noise import Draw, of_seed
 from happyhorse.generate.provenance import can_sign, signer
+from happyhorse.generate.splice import splice_audio, splice_video
+from happyhorse.generate.upscale import upscale
+from happyhorse.generate.windows import longest
 from happyhorse.values import Clip, ClipShape, Request
 
 
@@ -27,42 +33,55 @@ from happyhorse.values import Clip, ClipShape, Request
 class Making:
     """A clip whose frames are still being decoded.
 
-    `audio` float32 mono [N] in [-1, 1]; `frames` yields uint8 [f, H, W, 3], once; `notes` for the person who
-    asked; `clock` has the seconds by stage.
+    `audio` float32 [N] or [N, 2] in [-1, 1]; `frames` yields uint8 [f, H, W, 3], once; `notes` for the person who
+    asked; `spoken` seconds in which lines are said; `clock` has the seconds by stage.
     """
 
     request: Request
     shape: ClipShape
-    audio: Float32[np.ndarray, " N"]
+    audio: Float32[np.ndarray, "N ..."]
     frames: Iterator[UInt8[np.ndarray, "f H W 3"]]
     notes: tuple[str, ...]
+    spoken: float
     clock: Clock
 
     def facts(self, path: Path) -> dict[str, Any]:
         """What there is to say about the finished file at `path`, as plain values."""
         asked = self.request.as_dict()
         del asked["takes"]
-        made = {"fps": self.shape.fps, "rate": self.shape.audio.rate, "seconds": self.shape.seconds}
+        made: dict[str, Any] = {
+            "fps": self.shape.fps,
+            "rate": self.shape.audio.rate,
+            "seconds": self.shape.seconds,
+        }
+        made["spoken"] = round(self.spoken, 2)
         rest = {"bytes": path.stat().st_size, "signed": can_sign(path), "notes": list(self.notes)}
         return {"path": str(path), **asked, **made, **rest}
 
 
-def make(request: Request, model: Model, report: Report = silent) -> Making:
+def make(request: Request, model: Model, report: Report = silent, draw: Draw | None = None) -> Making:
     """Everything up to the pixels, which come as they are decoded.
 
-    `report(stage, done, total)` follows the work; an exception raised in it cancels. Raises ValueError, with
-    a remedy, for what cannot be made.
+    `report(stage, done, total)` follows the work; an exception raised in it cancels. `draw` is where noise comes
+    from (None: the seed; see `noise.given`). Raises ValueError, with a remedy, for what cannot be made.
     """
-    clock = Clock(report)
-    shape = model.format.shape(request.seconds, request.width, request.height)
+    clock, draw = Clock(report), draw or of_seed(request.seed)
+    width, height = model.format.base(request.width, request.height)
+    small = replace(request, width=width, height=height)  # the size at which it is sampled
     with clock("condition"):
-        conditions = condition(request, model, shape)
+        material = gather(small, model.format, longest(model, model.format.fps))
+        conditions = condition(small, model, material, draw)
     with clock("denoise") as progress:
-        latents = denoise(request, model, shape, conditions, progress)
+        latents = denoise(small, model, material.part, conditions, progress, draw)
+    if (width, height) != (request.width, request.height):
+        with clock("upscale") as progress:
+            material = gather(request, model.format, longest(model, model.format.fps))
+            latents = upscale(request, model, material, conditions.words, latents, progress, draw)
     with clock("decode"):
-        audio = decode_audio(latents, model, shape)
-    frames = clock.over("decode", decode_video(latents, model, shape), len, shape.video.frames)
-    return Making(request, shape, audio, frames, conditions.notes, clock)
+        audio = splice_audio(material, decode_audio(latents, model, material.part))
+    frames = splice_video(material, decode_video(latents, model, material.part))
+    counted = clock.over("decode", frames, len, material.whole.video.frames)
+    return Making(request, material.whole, audio, counted, conditions.notes, conditions.spoken, clock)
 
 
 def make_file(request: Request, model: Model, path: Path, report: Report = silent) -> Making:
@@ -84,11 +103,12 @@ def generate(
     """A clip for `prompt`: `happyhorse.generate("a red ball bounces on a wooden floor").save("ball.mp4")`.
 
     `model` is a name, a folder with weights, or what `load` returned. `asked` are fields of `Request`: seed,
-    seconds (s), width and height (px), steps, guidance, audio_guidance, first_frame (a path or uint8 [H, W,
-    3]), sampler; what is left out is the model's default, and the seed a fresh one. Raises ValueError, with a
-    remedy, for what cannot be made; warns about words that the model has never seen.
+    seconds (s), width and height (px), steps, guidance, audio_guidance, sampler, language, and what is given
+    besides the prompt, such as first_frame (a path or uint8 [H, W, 3]). What is left out is the model's default,
+    and the seed a fresh one. Raises ValueError, with a remedy, for what cannot be made; warns about words that the
+    model has never seen.
     """
-    model = model if isinstance(model, Model) else load(model)
+    model = load(model) if isinstance(model, str | Path) else model
     request = model.request(prompt, **asked)
     if request.takes != 1:
         raise ValueError(

@@ -1,10 +1,10 @@
 """USE, last stage: sign a finished file as made by a machine (C2PA content credentials).
 
-The manifest says that the clip is trained algorithmic media (the IPTC term), which software and model made
-it, from which seed, and the SHA-256 of the prompt: whoever has the prompt can check it, nobody can read it
-off the file. It is signed with a certificate made for this process alone. So a viewer can tell that the file
-has not been changed since and that it is generated; who made it is not claimed, and two clips cannot be
-linked by it.
+The manifest says that the clip is trained algorithmic media (the IPTC term; a composite with it where a given sound
+or clip is part of the file), which software and model made it, from which seed, and the SHA-256 of the prompt: whoever
+has the prompt can check it, nobody can read it off the file. It is signed with a certificate made for this process
+alone. So a viewer can tell that the file has not been changed since and that it is generated; who made it is not
+claimed, and two clips cannot be linked by it.
 """
 
 import datetime
@@ -18,10 +18,14 @@ from typing import Any
 
 from happyhorse.files import write_atomic
 from happyhorse.generate.clock import Clock
+from happyhorse.generate.installed import public_name
 from happyhorse.values import Request
 
 MIME = {".mp4": "video/mp4"}
 MACHINE_MADE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+KEPT = ("audio", "video", "extend", "retake")  # what is given that is in the file as it was
+GIVEN = ("first_frame", "last_frame", "key_frames", *KEPT)
 ASSERTION = "org.happyhorse.generation"
 
 
@@ -48,17 +52,18 @@ def manifest(request: Request | None, name: str) -> dict[str, Any]:
     """The unsigned statement about a clip called `name`: how it came to be, and from what."""
     from happyhorse import __version__
 
+    kept = any(getattr(request, name, None) is not None for name in KEPT)
     action = {
         "action": "c2pa.created",
-        "digitalSourceType": MACHINE_MADE,
+        "digitalSourceType": COMPOSITE if kept else MACHINE_MADE,
         "softwareAgent": {"name": "happyhorse", "version": __version__},
     }
     facts: dict[str, Any] = {}
     if request is not None:
         facts = request.as_dict()
         facts["prompt_sha256"] = hashlib.sha256(facts.pop("prompt").encode()).hexdigest()
-        facts["first_frame"] = facts["first_frame"] is not None
-        facts["model"] = Path(facts["model"]).name  # a folder's path is nobody's business
+        facts |= {name: facts[name] not in (None, []) for name in GIVEN}  # whether, and not what
+        facts["model"] = public_name(facts["model"])
     return {
         "claim_generator_info": [{"name": "happyhorse", "version": __version__}],
         "title": name,
@@ -99,8 +104,8 @@ def sign(whole: Path, statement: Mapping[str, Any], kind: str) -> None:
 def credentials(path: str | Path) -> dict[str, Any] | None:
     """What a file says about its origin, or None when it says nothing.
 
-    Keys: `state` ("Valid", "Trusted" or "Invalid"; "Invalid" means changed after signing), `machine_made`
-    (bool), `software`, and `facts` (model, seed, prompt_sha256, ...; empty for files of other software). Raises
+    Keys: `state` ("Valid", "Trusted" or "Invalid"; "Invalid" means changed after signing), `machine_made` (bool: wholly
+    or in part), `software`, and `facts` (model, seed, prompt_sha256, ...; empty for files of other software). Raises
     ValueError for a file that is no MP4, or where c2pa is not installed.
     """
     if not can_sign(Path(path)):
@@ -121,7 +126,7 @@ def credentials(path: str | Path) -> dict[str, Any] | None:
     actions = [a for label, data in by_label.items() if "actions" in label for a in data["actions"]]
     return {
         "state": state,
-        "machine_made": any(a.get("digitalSourceType") == MACHINE_MADE for a in actions),
+        "machine_made": any(a.get("digitalSourceType") in (MACHINE_MADE, COMPOSITE) for a in actions),
         "software": active.get("claim_generator_info", [{}])[0].get("name", ""),
         "facts": by_label.get(ASSERTION, {}),
     }

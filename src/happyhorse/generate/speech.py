@@ -1,9 +1,12 @@
 """Spoken lines of a prompt, placed on the clock of the clip as phonemes."""
 
-import re
+from collections.abc import Sequence
+from functools import lru_cache
 
 from happyhorse.codec.text import Phone
+from happyhorse.generate.language import Line
 from happyhorse.world import speech
+from happyhorse.world.scene import Phoneme
 
 LEAD = 0.16  # s before the first line, at the least
 GAP = 0.2  # s between lines
@@ -11,67 +14,48 @@ TAIL = 0.2  # s after the last line, at the least
 EARLY = 0.35  # share of the time to spare that goes before the first line
 FASTEST = 1.35  # how much faster than usual lines may be spoken to fit
 
-_NAMED = {
-    "yue": r"cantonese|粤|粵|廣東話|广东话",
-    "zh": r"mandarin|chinese|普通话|國語|中文",
-    "ja": r"japanese|日本語",
-    "ko": r"korean|한국어",
-    "de": r"german|deutsch",
-    "fr": r"french|français",
-    "en": r"english",
-}
-_SCRIPTS = (  # the first that matches decides
-    ("ja", r"[\u3040-\u30ff]"),
-    ("ko", r"[\uac00-\ud7af\u1100-\u11ff]"),
-    ("yue", r"[嘅咗唔係喺冇啲佢哋嚟嘢乜咁]"),
-    ("zh", r"[\u3400-\u9fff]"),
-    ("de", r"[äöüß]"),
-    ("fr", r"[éèêëàâçîïôûùœæ]"),
-)
 
+def seconds_for(lines: Sequence[Line]) -> float:
+    """Seconds that `lines` take at their usual speed, with the silence around them; 0 for no lines.
 
-def language_of(line: str, caption: str) -> str:
-    """The language in which `line` is spoken, a key of `world.speech.LANGUAGES`.
-
-    The script decides where it can; a language named in the caption ("says in Cantonese") decides among those
-    that share a script; Latin letters without either are English.
+    Raises ValueError when espeak-ng is not installed, or for a line without sound.
     """
-    by_script = next((code for code, pattern in _SCRIPTS if re.search(pattern, line, re.IGNORECASE)), "en")
-    shared = {
-        "zh": ("zh", "yue", "ja"),
-        "yue": ("zh", "yue"),
-        "en": ("en", "de", "fr"),
-        "de": ("de", "fr", "en"),
-    }
-    for code in shared.get(by_script, ()):
-        if re.search(_NAMED[code], caption, re.IGNORECASE):
-            return code
-    return by_script
+    return sum(map(_length, lines)) + _silence(lines)
 
 
-def place(lines: list[str], caption: str, seconds: float) -> list[Phone]:
-    """Phonemes of `lines`, one after the other, with start and end in seconds inside a clip of `seconds` s.
+def place(lines: Sequence[Line], begin: float, end: float, ask: str = "--seconds {:.1f}") -> list[Phone]:
+    """Phonemes of `lines`, one after the other, with start and end in s, all between `begin` and `end` s.
 
     They have the rhythm in which espeak-ng speaks them, as in training, or a faster one (down to their length over
-    FASTEST) where the clip needs it. Raises ValueError when the lines do not fit, when espeak-ng is not installed, or
-    for a line without sound.
+    FASTEST) where the clip needs it. Raises ValueError when the lines do not fit (with the seconds that would do, in
+    the words of `ask`), when espeak-ng is not installed, or for a line without sound.
     """
-    if not lines:
-        return []
-    spoken = [speech.synthesise(line, language_of(line, caption)).phonemes for line in lines]
-    lengths = [line[-1].end / speech.RATE for line in spoken]
-    room, needed = seconds - LEAD - TAIL - GAP * (len(lines) - 1), sum(lengths)
+    lengths = [_length(line) for line in lines]
+    room, needed = end - begin - _silence(lines), sum(lengths)
     if needed > FASTEST * room:
-        longer = needed / FASTEST + seconds - room
+        enough = ask.format(needed / FASTEST + _silence(lines) + 0.05)
         raise ValueError(
-            f"the spoken words last {needed:.1f} s and do not fit into a clip of {seconds:g} s; "
-            f"ask for --seconds {longer + 0.05:.1f} or say less"
+            f"the spoken words last {needed:.1f} s and do not fit into {end - begin:.3g} s; "
+            f"ask for {enough} or say less"
         )
-    speed = max(1.0, needed / room)
-    phones, begin = [], LEAD + EARLY * max(0.0, room - needed)
-    for number, (line, length) in enumerate(zip(spoken, lengths, strict=True)):
-        for sound in line:
-            start, end = (begin + sample / speech.RATE / speed for sample in (sound.start, sound.end))
-            phones.append(Phone(sound.symbol, start, end, number))
-        begin += length / speed + GAP
+    speed = max(1.0, needed / room) if lines else 1.0
+    phones, start = [], begin + LEAD + EARLY * max(0.0, room - needed)
+    for number, (line, length) in enumerate(zip(lines, lengths, strict=True)):
+        for sound in _sounds(line):
+            edges = [start + sample / speech.RATE / speed for sample in (sound.start, sound.end)]
+            phones.append(Phone(sound.symbol, edges[0], edges[1], number))
+        start += length / speed + GAP
     return phones
+
+
+def _silence(lines: Sequence[Line]) -> float:
+    return LEAD + TAIL + GAP * (len(lines) - 1) if lines else 0.0
+
+
+def _length(line: Line) -> float:
+    return _sounds(line)[-1].end / speech.RATE
+
+
+@lru_cache(maxsize=256)
+def _sounds(line: Line) -> tuple[Phoneme, ...]:
+    return speech.synthesise(line.text, line.language).phonemes

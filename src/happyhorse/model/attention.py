@@ -1,5 +1,6 @@
 """Softmax attention with grouped queries: over the whole sequence, or over nearby frames for video queries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,16 +29,18 @@ def attend(
     mask: Bool[Tensor, "B 1 1 L"] | None,
     video_tokens: int,
     window: Window | None,
+    softmax: Callable[..., Tensor] | None = None,
 ) -> Float[Tensor, "B L H K"]:
     """Attention of a whole sequence `[video | audio | text]`, scale 1 / sqrt(K); head j reads key head j G // H.
 
     Without `window` every token sees every token for which `mask` is true. With it a video token sees the video
     frames within the radius and all audio and text; audio and text tokens see everything, in one softmax each
     (15B spec section 3.5). Frames are contiguous, so the window is a slice of the keys for each frame: exact,
-    and no L x L mask ever exists.
+    and no L x L mask ever exists. `softmax` is another kernel for `grouped`.
     """
+    softmax = softmax or grouped
     if window is None or video_tokens <= (window.radius + 1) * window.frame_tokens:
-        return _grouped(q, k, v, mask)
+        return softmax(q, k, v, mask)
     step, reach = window.frame_tokens, window.radius * window.frame_tokens
     assert video_tokens % step == 0, "video tokens must be whole frames"
     outputs = []
@@ -45,12 +48,12 @@ def attend(
         near = slice(max(0, start - reach), min(video_tokens, start + step + reach))
         seen = [torch.cat([t[:, near], t[:, video_tokens:]], 1) for t in (k, v)]
         allowed = None if mask is None else torch.cat([mask[..., near], mask[..., video_tokens:]], -1)
-        outputs.append(_grouped(q[:, start : start + step], seen[0], seen[1], allowed))
-    outputs.append(_grouped(q[:, video_tokens:], k, v, mask))
+        outputs.append(softmax(q[:, start : start + step], seen[0], seen[1], allowed))
+    outputs.append(softmax(q[:, video_tokens:], k, v, mask))
     return torch.cat(outputs, 1)
 
 
-def _grouped(
+def grouped(
     q: Float[Tensor, "B Q H K"],
     k: Float[Tensor, "B L G K"],
     v: Float[Tensor, "B L G K"],

@@ -62,7 +62,8 @@ class ModalLinear(nn.Linear):
         x = x.to(self.weight.dtype)
         if self.experts == 1:
             return F.linear(x, self.weight)
-        parts = zip(x.split(sizes, 1), self.weight.chunk(self.experts), strict=True)
+        # tensor_split and not chunk: quantised weights can be sliced, but not chunked
+        parts = zip(x.split(sizes, 1), self.weight.tensor_split(self.experts), strict=True)
         return torch.cat([F.linear(part, weight) for part, weight in parts], 1)
 
 

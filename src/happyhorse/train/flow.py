@@ -1,12 +1,14 @@
 """Objective of the base model: the velocity of joint video and audio latents, at every mixture of noise levels."""
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from happyhorse import checkpoint
@@ -14,14 +16,15 @@ from happyhorse.codec import Codec
 from happyhorse.codec.audio import SAMPLES
 from happyhorse.codec.mel import RATE
 from happyhorse.codec.text import Phone, TextConfig, split_spoken, tokenize, words
-from happyhorse.data.batches import indices, step_generator
+from happyhorse.data.batches import step_generator
+from happyhorse.data.sets import Mixed
 from happyhorse.data.shards import Shards
 from happyhorse.flow import path
 from happyhorse.generate.condition import Conditions
 from happyhorse.generate.decode import decode_audio, decode_video
 from happyhorse.generate.denoise import denoise
 from happyhorse.generate.denoiser import Denoiser, pad_tokens
-from happyhorse.generate.load import Model
+from happyhorse.generate.pony import Pony, Tokens
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
@@ -37,8 +40,9 @@ PREVIEWS = 8  # clips of a preview
 class FlowConfig:
     """Shifts of the noise levels, shares of dropped text and of dropped spoken lines, and conditions.
 
-    A share `length_shares[i]` of the steps trains on the first `lengths[i]` latent frames only, the rest on whole
-    clips: attention costs the square of the length, and most of what a clip teaches is in its beginning too.
+    A share `length_shares[i]` of the steps trains on windows of `lengths[i]` latent frames, anywhere in the clip, and on
+    `length_batches[i]` times as many clips; the rest on whole clips. Short windows teach how things look and move at
+    a fraction of the cost: attention alone costs the square of the length.
     """
 
     shift_video: float = 3.0
@@ -47,30 +51,133 @@ class FlowConfig:
     drop_speech: float = 0.05
     lengths: tuple[int, ...] = ()
     length_shares: tuple[float, ...] = ()
+    length_batches: tuple[int, ...] = ()
     conditions: ConditionConfig = ConditionConfig()
     mixture: path.Mixture = path.Mixture(0.07, 0.07, 0.06)
 
     def __post_init__(self) -> None:
-        if (
-            len(self.lengths) != len(self.length_shares)
-            or sum(self.length_shares) > 1
-            or min(self.lengths, default=2) < 2
-        ):
+        sizes = {len(self.lengths), len(self.length_shares), len(self.length_batches)}
+        if len(sizes) > 1 or sum(self.length_shares) > 1:
             raise ValueError(
-                "lengths (2 or more latent frames) and length_shares (summing to at most 1) go in pairs"
+                "lengths, length_shares (summing to at most 1) and length_batches go together, one each a length"
+            )
+        if min(self.lengths, default=2) < 2 or min(self.length_batches, default=1) < 1:
+            raise ValueError(
+                "a window has 2 or more latent frames (lengths), and length_batches are 1 or more"
             )
 
-    def frames(self, whole: int, draw: float) -> int:
-        """Latent frames of a step, given those of whole clips and a uniform `draw` in [0, 1)."""
-        for length, edge in zip(self.lengths, itertools.accumulate(self.length_shares), strict=True):
+    def window(self, draw: float) -> tuple[int | None, int]:
+        """Latent frames of a step (None: whole clips) and its share of more clips, by a uniform `draw` in [0, 1)."""
+        edges = itertools.accumulate(self.length_shares)
+        for length, more, edge in zip(self.lengths, self.length_batches, edges, strict=True):
             if draw < edge:
-                return min(length, whole)
-        return whole
+                return length, more
+        return None, 1
 
     @property
     def shifts(self) -> dict[str, float]:
         """Shift by modality, as the schedules take it."""
         return {"video": self.shift_video, "audio": self.shift_audio}
+
+
+def read(
+    shards: Shards | Mixed, clips: list[int]
+) -> tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B S Ca"], list[dict[str, Any]]]:
+    """Video and audio latents of `clips`, float32, and their records."""
+    rows = [shards[i] for i in clips]
+    video, audio = (torch.stack([row[half] for row in rows]).float() for half in (0, 1))
+    return video, audio, [row[2] for row in rows]
+
+
+def has_sound(records: list[dict[str, Any]]) -> Bool[Tensor, " B"]:
+    """Which clips have sound; only records of files say that they have none."""
+    return torch.tensor([record.get("has_audio", True) for record in records])
+
+
+Words = tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]
+Windows = tuple[
+    Float[Tensor, "B C t Y X"], Float[Tensor, "B s Ca"], list[Words], list[dict[str, Any]], torch.Generator
+]
+
+
+def draw_windows(
+    data: Shards | Mixed,
+    flow: FlowConfig,
+    settings: TextConfig,
+    loop: LoopConfig,
+    step: int,
+    part: int,
+    parts: int,
+) -> Windows:
+    """What a part of the batch of a step learns from: video and audio latents, texts, records, and the generator of the
+    draws that follow. All parts of a step have windows of the same length.
+    """
+    draw = float(torch.rand((), generator=step_generator(loop.seed, step, SHARED_STREAM)))
+    length, more = flow.window(draw)
+    clips = data.batch(more * loop.batch, loop.seed, step)[part::parts]
+    generator = step_generator(loop.seed, step, part)
+    video, audio, records = read(data, clips)
+    video, audio, starts = cut(video, audio, length, generator)
+    texts = [
+        draw_text(record, start, video.shape[2], flow, settings, generator)
+        for record, start in zip(records, starts, strict=True)
+    ]
+    return video, audio, texts, records, generator
+
+
+def cut(
+    video: Float[Tensor, "B C T Y X"],
+    audio: Float[Tensor, "B S Ca"],
+    length: int | None,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "B C t Y X"], Float[Tensor, "B s Ca"], list[int]]:
+    """Windows of `length` latent frames t (None: all there are) with their sound, and the frames that they start at.
+
+    A third of them start where the clip does. Of a later one the sound begins with the last pixel frame of its first
+    latent frame, so that sound and picture stand to each other as they do from the start.
+    """
+    if length is None or length >= video.shape[2]:
+        return video, audio, [0] * len(video)
+    latest = video.shape[2] - length
+    draws = torch.rand(len(video), generator=generator)
+    starts = [max(0, int((draw * 1.5 - 0.5) * (latest + 1))) for draw in draws.tolist()]
+    pictures = [clip[:, start : start + length] for clip, start in zip(video, starts, strict=True)]
+    sounds = [
+        wave[4 * start : 4 * (start + length - 1) + 1] for wave, start in zip(audio, starts, strict=True)
+    ]
+    return torch.stack(pictures), torch.stack(sounds), starts
+
+
+def draw_text(
+    record: dict[str, Any],
+    start: int,
+    frames: int,
+    flow: FlowConfig,
+    settings: TextConfig,
+    generator: torch.Generator,
+) -> tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]:
+    """One of the captions, or nothing, and what is spoken within `frames` latent frames from `start`, as tokens.
+
+    Times are counted from the start of the window; that the caption stands before the clip tells where the window is.
+    """
+    draws = torch.rand(3, generator=generator).tolist()
+    caption = split_spoken(record["captions"][int(draws[0] * len(record["captions"]))])[0]
+    begin, end = start / LATENT_FPS, (start + frames) / LATENT_FPS
+    phones = [Phone(*phone) for phone in record["phones"] if phone[2] > begin and phone[1] < end]
+    if draws[1] < flow.drop_text:
+        caption, phones = "", []
+    if draws[2] < flow.drop_speech:
+        phones = []
+    ids, times = tokenize(caption, phones, settings, LATENT_FPS)
+    return ids, times - start
+
+
+def heldout_text(
+    record: dict[str, Any], settings: TextConfig
+) -> tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]:
+    """The record's first held-out wording and all that is spoken, as tokens."""
+    spoken = [Phone(*phone) for phone in record["phones"]]
+    return tokenize(split_spoken(record["heldout"][0])[0], spoken, settings, LATENT_FPS)
 
 
 class FlowObjective:
@@ -82,18 +189,22 @@ class FlowObjective:
         text: TextConfig,
         flow: FlowConfig,
         loop: LoopConfig,
-        train: Shards,
-        heldout: Shards,
+        train: Shards | Mixed,
+        heldout: Shards | Mixed,
         codec: Codec | None,
         start: Path | None = None,
     ) -> None:
         """A new model, or with the weights of the checkpoint `start`; `codec` is for previews (None: none)."""
         self.module = Denoiser(horse, text, loop.seed)
+        known: set[str] = set()
         if start is not None:
-            checkpoint.load_into(self.module, checkpoint.load(start, "denoiser").weights, str(start))
+            part = checkpoint.load(start, "denoiser")
+            checkpoint.load_into(self.module, part.weights, str(start))
+            known = set(part.facts.get("vocabulary", ()))
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
         self.vocabulary = sorted(
-            {
+            known
+            | {
                 word
                 for record in train.records
                 for caption in record["captions"]
@@ -103,22 +214,19 @@ class FlowObjective:
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
         """Sum of the mean squared velocity errors of video and audio over their noised tokens; scalar."""
-        clips = indices(len(self.train), self.loop.batch, self.loop.seed, step)[part::parts]
-        generator = step_generator(self.loop.seed, step, part)
-        video, audio, records = self._read(self.train, clips)
-        draw = float(torch.rand((), generator=step_generator(self.loop.seed, step, SHARED_STREAM)))
-        video = video[:, :, : self.flow.frames(video.shape[2], draw)]
-        audio = audio[:, : 4 * (video.shape[2] - 1) + 1]
-        texts = [self._text(record, video.shape[2], generator) for record in records]
-        levels = path.draw_levels(len(clips), self.flow.shifts, generator, self.flow.mixture)
+        drawn = draw_windows(self.train, self.flow, self.module.text.config, self.loop, step, part, parts)
+        video, audio, texts, records, generator = drawn
+        levels = path.draw_levels(len(video), self.flow.shifts, generator, self.flow.mixture)
         given: dict[str, Tensor] = dict(
             zip(
                 ("video", "audio"),
-                draw_given(len(clips), video.shape[2], self.flow.conditions, generator),
+                draw_given(len(video), video.shape[2], self.flow.conditions, generator),
                 strict=True,
             )
         )
-        error, per_clip, noised = self._error(video, audio, texts, levels, given, generator)
+        error, per_clip, noised = self._error(
+            video, audio, texts, levels, given, generator, has_sound(records)
+        )
         values = {name: float(value.detach()) for name, value in error.items()}
         for name, errors in per_clip.items():
             whole = noised[name].flatten(1).float().mean(1) > 0.5  # mostly given clips would blur the picture
@@ -137,8 +245,14 @@ class FlowObjective:
         levels: dict[str, Tensor],
         given: dict[str, Tensor],
         generator: torch.Generator,
+        sound: Tensor,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Mean error a modality, errors [B] a clip, and masks of noised frames [B, T] and steps [B, S]."""
+        """Mean error a modality, errors [B] a clip, and masks of learnt frames [B, T] and steps [B, S].
+
+        Where there is no `sound` [B], its latents are noise throughout: nothing of them is given, shown or learnt.
+        """
+        levels = levels | {"audio": levels["audio"].masked_fill(~sound, 1.0)}
+        given = given | {"audio": given["audio"] & sound[:, None]}
         clean = {"video": video.transpose(1, 2), "audio": audio}  # [B, T, C, Y, X], [B, S, C]
         noise = {name: torch.randn(x.shape, generator=generator) for name, x in clean.items()}
         given = {name: mask | (levels[name] == 0)[:, None] for name, mask in given.items()}
@@ -151,50 +265,21 @@ class FlowObjective:
             )
         predicted = {"video": out_video.transpose(1, 2), "audio": out_audio}
         target = {name: path.velocity(clean[name], noise[name]) for name in clean}
-        noised = {name: ~mask for name, mask in given.items()}
+        noised = {"video": ~given["video"], "audio": ~given["audio"] & sound[:, None]}
         per_clip = path.losses(predicted, target, noised)
         mean = {
             name: errors.sum() / noised[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()
         }
         return mean, per_clip, noised
 
-    def _read(self, shards: Shards, clips: list[int]) -> tuple[Tensor, Tensor, list[dict[str, Any]]]:
-        rows = [shards[i] for i in clips]
-        video, audio = (
-            torch.stack([row[0] for row in rows]).float(),
-            torch.stack([row[1] for row in rows]).float(),
-        )
-        return video, audio, [row[2] for row in rows]
-
-    def _text(self, record: dict[str, Any], frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One of the record's captions, or nothing, and what is spoken within `frames` latent frames, as tokens."""
-        draws = torch.rand(3, generator=generator).tolist()
-        caption = split_spoken(record["captions"][int(draws[0] * len(record["captions"]))])[0]
-        phones = [Phone(*phone) for phone in record["phones"] if phone[1] * LATENT_FPS < frames]
-        if draws[1] < self.flow.drop_text:
-            caption, phones = "", []
-        if draws[2] < self.flow.drop_speech:
-            phones = []
-        return tokenize(caption, phones, self.module.text.config, LATENT_FPS)
-
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Held-out error a modality over eight levels, nothing given, held-out wordings; noise is always the same."""
         generator = torch.Generator().manual_seed(1)
-        totals: dict[str, float] = {"video_heldout": 0.0, "audio_heldout": 0.0}
-        count = min(64, len(self.heldout) // 8 * 8) or len(self.heldout)
-        for first in range(0, count, 8):
-            clips = list(range(first, min(first + 8, count)))
-            video, audio, records = self._read(self.heldout, clips)
-            texts = [
-                tokenize(
-                    split_spoken(r["heldout"][0])[0],
-                    [Phone(*p) for p in r["phones"]],
-                    self.module.text.config,
-                    LATENT_FPS,
-                )
-                for r in records
-            ]
+        totals, counts = Counter[str](), Counter[str]()
+        for clips in self.heldout.groups(8, 64):
+            video, audio, records = read(self.heldout, clips)
+            texts = [heldout_text(record, self.module.text.config) for record in records]
             sigma = (torch.arange(len(clips)) + 0.5) / len(clips)
             levels = {
                 "video": sigma,
@@ -204,16 +289,18 @@ class FlowObjective:
                 "video": torch.zeros(len(clips), video.shape[2]).bool(),
                 "audio": torch.zeros(len(clips), audio.shape[1]).bool(),
             }
-            error, _, _ = self._error(video, audio, texts, levels, given, generator)
+            error, _, noised = self._error(video, audio, texts, levels, given, generator, has_sound(records))
             for name, value in error.items():
-                totals[f"{name}_heldout"] += float(value) * len(clips) / count
-        return totals
+                learnt = int(noised[name].any(1).sum())
+                totals[name] += float(value) * learnt
+                counts[name] += learnt
+        return {f"{name}_heldout": totals[name] / counts[name] for name in ("video", "audio") if counts[name]}
 
     def preview(self, folder: Path | None, step: int) -> None:
         """A clip with sound for a held-out caption of each of up to eight families, made as `generate` makes it."""
         if self.codec is None:
             return
-        model = Model("preview", self.module, self.codec, {"shifts": self.flow.shifts})
+        model = Pony("preview", self.module, self.codec, {"shifts": self.flow.shifts})
         chosen: dict[str, int] = {}
         for i, record in enumerate(self.heldout.records):
             if len(chosen) < PREVIEWS:
@@ -222,7 +309,7 @@ class FlowObjective:
         if folder is not None:
             save_clips(folder, step, clips)
 
-    def _sample(self, model: Model, index: int) -> Clip:
+    def _sample(self, model: Pony, index: int) -> Clip:
         """A clip for the held-out wording of clip `index`, as long and as large as that one: seed 2, 16 steps."""
         video, audio, record = self.heldout[index]
         steps, (rows, columns) = len(audio), video.shape[2:]
@@ -230,12 +317,9 @@ class FlowObjective:
             VideoShape(steps, 16 * rows, 16 * columns), AudioShape(steps, steps * SAMPLES, RATE), 25
         )
         request = model.request(record["heldout"][0], seed=2, steps=16)
-        spoken = [Phone(*phone) for phone in record["phones"]]
-        text = tokenize(split_spoken(request.prompt)[0], spoken, self.module.text.config, LATENT_FPS)
-        nothing = tokenize("", [], self.module.text.config, LATENT_FPS)
-        told = Conditions(
-            *pad_tokens([text, nothing], self.module.text.config.features), first=None, notes=()
-        )
+        settings = self.module.text.config
+        texts = [heldout_text(record, settings), tokenize("", [], settings, LATENT_FPS)]
+        told = Conditions(Tokens(*pad_tokens(texts, settings.features)))
         latents = denoise(request, model, shape, told)
         frames = np.concatenate(list(decode_video(latents, model, shape)))
         return Clip(video=frames, audio=decode_audio(latents, model, shape), request=request)

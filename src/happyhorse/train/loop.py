@@ -7,7 +7,7 @@ bit for bit the run that was not. Under torchrun every rank takes its parts of t
 
 import contextlib
 import json
-import os
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -18,16 +18,21 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from happyhorse import checkpoint
 from happyhorse.train.optim import OptimConfig, make_optimizers, rate
+from happyhorse.train.parallel import agreed, exchange, gathered, join, local, shard, whole
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Steps, clips a step (`batch`), micro-batches a step and rank, and how often to do what (in steps)."""
+    """Steps, clips a step (`batch`), micro-batches a step and rank, and how often to do what (in steps).
+
+    `keep` names a held-out figure: the averaged weights of the evaluation at which it was lowest are released, and not
+    the last ones; after `patience` evaluations without a new lowest (0: never) the run ends early. A figure that is NaN
+    is no lowest, and an infinite one ends the run at once.
+    """
 
     steps: int
     batch: int = 32
@@ -39,6 +44,8 @@ class LoopConfig:
     preview_every: int = 1000
     save_every: int = 200
     autocast: bool = True
+    keep: str = ""
+    patience: int = 0
     optim: OptimConfig = OptimConfig()
 
 
@@ -87,21 +94,19 @@ def train(
     SIGTERM, to any rank, end the current step, save, and raise `Stopped`. Raises ValueError for a batch that has fewer
     clips than parts, for a run that was saved by another number of processes, and when the gradient is not finite.
     """
-    rank, ranks = _join()
+    rank, ranks = join()
     module = objective.module
     parts = config.micro * ranks
     if config.batch < parts:
         raise ValueError(f"a batch of {config.batch} does not fill {parts} parts: raise batch or lower micro")
-    if ranks > 1 and hasattr(module, "shard_units"):
-        for layer in module.shard_units():  # type: ignore[operator]
-            fully_shard(layer, reshard_after_forward=False)  # small models: speed before memory
-        fully_shard(module, reshard_after_forward=False)
+    shard(module)
     optimizers = make_optimizers(module, config.optim)
     ema = checkpoint.Ema(module, config.ema)
     folder.mkdir(parents=True, exist_ok=True)
     resume = _bundle(folder, rank, ranks)
-    first = _restore(resume, module, optimizers, ema) if resume.exists() else 0
-    if len({line["step"] for line in _gathered([{"step": first}], ranks)}) > 1:
+    best = _Best(config)
+    first = _restore(resume, module, optimizers, ema, best) if resume.exists() else 0
+    if len({line["step"] for line in gathered([{"step": first}], ranks)}) > 1:
         raise ValueError(
             f"the processes in {folder} were killed while saving: remove its resume-*.pt to start anew"
         )
@@ -118,41 +123,49 @@ def train(
 
     with _Interrupt() as interrupted:
         for step in range(first, config.steps):
+            if best.over:
+                break
             mine = [rank * config.micro + i for i in range(config.micro)]
             values = _step(objective, optimizers, config, step, mine, parts)
             ema.update(module)
             done = step + 1
-            stop = _agreed(interrupted.asked, ranks)
+            stop = agreed(interrupted.asked, ranks)
             last = done == config.steps or stop
             line: dict[str, float] = {}
             if done % config.log_every == 0 or last:
                 seconds = time.monotonic() - started
                 speed = (done - first) * config.batch / seconds
-                line = _mean(_gathered(values, ranks)) | {"clips_per_second": speed, "seconds": seconds}
+                line = _mean(gathered(values, ranks)) | {"clips_per_second": speed, "seconds": seconds}
             if done % config.eval_every == 0 or done == config.steps:
                 with _Averaged(module, ema):
-                    line |= objective.evaluate()
+                    figures = objective.evaluate()
+                line |= figures
+                best.look(done, figures, ema)
+            last = last or best.over
             if line and log:
                 log.write(done, line)
                 if report:
                     report(done, line)
             if done % config.save_every == 0 or last:
-                state = {"step": done, "module": _local(module.state_dict()), "ema": _local(ema.state_dict())}
-                checkpoint.save_bundle(
-                    resume, **state, optimizers=[_local(o.state_dict()) for o in optimizers]
-                )
-            shown = done % config.preview_every == 0 or done == config.steps
+                state = {"module": checkpoint.trained(module), "ema": ema.state_dict(), "best": vars(best)}
+                slots = [local(optimizer.state_dict()) for optimizer in optimizers]
+                checkpoint.save_bundle(resume, step=done, **local(state), optimizers=slots)
+            shown = done % config.preview_every == 0 or done == config.steps or best.over
             if shown:
                 with _Averaged(module, ema):
                     objective.preview(folder / "preview" if rank == 0 else None, done)
             if page and rank == 0 and (shown or stop):
                 page(folder)
-            if stop and done < config.steps:
+            if stop and done < config.steps and not best.over:
                 raise Stopped(f"stopped after step {done}; the same command goes on from there")
+    best.recall(ema)
     with _Averaged(module, ema):
-        weights = {key: _whole(tensor).detach().clone() for key, tensor in module.state_dict().items()}
+        weights = {key: whole(t).detach().clone() for key, t in checkpoint.trained(module).items()}
     if rank == 0:
-        objective.release(folder, weights, facts | {"steps": config.steps, "ranks": ranks})
+        kept = {"figures": best.figures} if config.keep else {}
+        objective.release(
+            folder, weights, facts | {"steps": best.step or config.steps, "ranks": ranks} | kept
+        )
     if ranks > 1:
         dist.barrier()
 
@@ -166,9 +179,9 @@ def _step(
         loss, values = objective.loss(step, part, parts)
         (loss / len(mine)).backward()
         logged.append(values | {"loss": float(loss.detach())})
-    _exchange(objective.module, parts // len(mine))
+    exchange(objective.module, parts // len(mine))
     norm = nn.utils.clip_grad_norm_(objective.module.parameters(), config.optim.clip)
-    norm = _whole(norm)
+    norm = whole(norm)
     if not torch.isfinite(norm):
         raise ValueError(f"the gradient is not finite at step {step}: lower the learning rates in the recipe")
     factor = rate(step, config.steps, config.optim)
@@ -180,14 +193,6 @@ def _step(
     return [values | {"grad_norm": float(norm), "lr_factor": factor} for values in logged]
 
 
-def _exchange(module: nn.Module, ranks: int) -> None:
-    """Average the gradients over the ranks; those of sharded parameters were averaged in the backward pass."""
-    for parameter in module.parameters() if ranks > 1 else ():
-        if parameter.grad is not None and not isinstance(parameter, DTensor):
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= ranks
-
-
 def _mean(parts: list[dict[str, float]]) -> dict[str, float]:
     """The mean of each value over the parts that have it: a quarter of the levels that no clip drew says nothing."""
     names = dict.fromkeys(name for part in parts for name in part)
@@ -195,31 +200,34 @@ def _mean(parts: list[dict[str, float]]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _gathered(values: list[dict[str, float]], ranks: int) -> list[dict[str, float]]:
-    """The values of the parts of all ranks, in order."""
-    if ranks == 1:
-        return values
-    every: list[Any] = [None] * ranks
-    dist.all_gather_object(every, values)
-    return [part for group in every for part in group]
+class _Best:
+    """The lowest kept figure so far, the averaged weights it belongs to, and whether the run should end."""
 
+    def __init__(self, config: LoopConfig) -> None:
+        self.keep, self.patience = config.keep, config.patience
+        self.step, self.since, self.over = 0, 0, False
+        self.figures: dict[str, float] = {}
+        self.average: dict[str, Tensor] = {}
 
-def _agreed(asked: bool, ranks: int) -> bool:
-    """Whether any rank was asked to stop: all have to end after the same step, or the rest wait for ever."""
-    if ranks == 1:
-        return asked
-    flag = torch.tensor(float(asked), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(flag, dist.ReduceOp.MAX)
-    return bool(flag)
+    def look(self, step: int, figures: dict[str, float], ema: checkpoint.Ema) -> None:
+        """Compare the figures of an evaluation with the best."""
+        if not self.keep:
+            return
+        if self.keep not in figures:
+            known = ", ".join(sorted(figures))
+            raise ValueError(f"keep = {self.keep!r} is no held-out figure; these are: {known}")
+        value, lowest = figures[self.keep], self.figures.get(self.keep, math.inf)
+        self.since += 1
+        if value < lowest:
+            self.step, self.since, self.figures = step, 0, dict(figures)
+            self.average = {key: tensor.clone() for key, tensor in ema.average.items()}
+        self.over = math.isinf(value) or 0 < self.patience <= self.since
 
-
-def _join() -> tuple[int, int]:
-    """Rank and number of ranks; joins the process group if torchrun started us."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return 0, 1
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return dist.get_rank(), dist.get_world_size()
+    @torch.no_grad()
+    def recall(self, ema: checkpoint.Ema) -> None:
+        """Put the best weights, if there are any, where the averaged ones are."""
+        for key, tensor in self.average.items():
+            local(ema.average[key]).copy_(local(tensor))
 
 
 def _bundle(folder: Path, rank: int, ranks: int) -> Path:
@@ -234,29 +242,17 @@ def _bundle(folder: Path, rank: int, ranks: int) -> Path:
     return folder / names[rank]
 
 
-def _local(state: Any) -> Any:
-    """The state with every sharded tensor replaced by this rank's part."""
-    if isinstance(state, DTensor):
-        return state.to_local()
-    if isinstance(state, dict):
-        return {key: _local(value) for key, value in state.items()}
-    return [_local(value) for value in state] if isinstance(state, list) else state
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    """The tensor, gathered from all ranks if it is sharded."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def _restore(path: Path, module: nn.Module, optimizers: list, ema: checkpoint.Ema) -> int:
+def _restore(path: Path, module: nn.Module, optimizers: list, ema: checkpoint.Ema, best: "_Best") -> int:
     """Put a bundle back (this rank's parts); returns the step to go on from."""
     bundle = checkpoint.load_bundle(path)
     with torch.no_grad():
-        for key, tensor in module.state_dict().items():
-            _local(tensor).copy_(bundle["module"][key])
+        for key, tensor in checkpoint.trained(module).items():
+            local(tensor).copy_(bundle["module"][key])
         ema.updates = bundle["ema"]["updates"]
         for key, tensor in ema.average.items():
-            _local(tensor).copy_(bundle["ema"]["average"][key])
+            local(tensor).copy_(bundle["ema"]["average"][key])
+    for name in ("step", "since", "over", "figures", "average"):
+        setattr(best, name, bundle.get("best", {}).get(name, getattr(best, name)))
     for optimizer, state in zip(optimizers, bundle["optimizers"], strict=True):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         for index, slots in state["state"].items():
@@ -279,7 +275,7 @@ class _Averaged:
 
     @torch.no_grad()
     def __enter__(self) -> None:
-        state = self.module.state_dict()
+        state = checkpoint.trained(self.module)
         self.own = {key: tensor.detach().clone() for key, tensor in state.items()}
         for key, tensor in state.items():
             tensor.copy_(self.ema.average[key])
@@ -287,7 +283,7 @@ class _Averaged:
 
     @torch.no_grad()
     def __exit__(self, *_: object) -> None:
-        for key, tensor in self.module.state_dict().items():
+        for key, tensor in checkpoint.trained(self.module).items():
             tensor.copy_(self.own[key])
         self.module.train()
 

@@ -77,10 +77,14 @@ def _scaled(block: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """Learning rates of Muon and AdamW, the share of steps spent warming up and cooling down (to 5 %), decay, clip."""
+    """Learning rates of Muon and AdamW, the share of steps spent warming up and cooling down (to 5 %), decay, clip.
+
+    `betas` are the two averages of AdamW.
+    """
 
     muon_lr: float = 4e-3
     adam_lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.95)
     warmup: float = 0.02
     cooldown: float = 0.4
     weight_decay: float = 0.01
@@ -90,8 +94,9 @@ class OptimConfig:
 def make_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
     """Muon on hidden matrices and convolutions, AdamW on embeddings, ends, norms and biases.
 
-    A module says which of its parameters are not hidden by `adam_parameters` (a set of name fragments) and how the
-    rows of fused matrices divide by `row_blocks(name, parameter)`.
+    A module says which of its parameters are not hidden by `adam_parameters` (a set of name fragments), how the rows of
+    fused matrices divide by `row_blocks(name, parameter)`, and which of those that AdamW trains learn faster or slower
+    than the rest by `pace(name)`, a factor on their learning rate.
     """
     fragments = getattr(module, "adam_parameters", ())
     divide = getattr(module, "row_blocks", lambda name, parameter: (parameter.shape[0],))
@@ -102,10 +107,14 @@ def make_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.
         vector = parameter.dim() < 2 or any(fragment in name for fragment in fragments)
         (other if vector else hidden).append((name, parameter))
     muon = {"params": [p for _, p in hidden], "blocks": [divide(n, p) for n, p in hidden]}
+    pace = getattr(module, "pace", lambda name: 1.0)
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in other:
+        groups.setdefault(pace(name), []).append(parameter)
     adam = torch.optim.AdamW(
-        [p for _, p in other],
+        [{"params": group, "lr": config.adam_lr * factor} for factor, group in groups.items()],
         lr=config.adam_lr,
-        betas=(0.9, 0.95),
+        betas=config.betas,
         eps=1e-10,
         weight_decay=config.weight_decay,
     )

@@ -1,7 +1,7 @@
 """A recipe: one TOML file from which a published result follows, and the functions that cook it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,13 +10,19 @@ from happyhorse.codec import latent_version, load_codec
 from happyhorse.codec.audio import AudioCodecConfig
 from happyhorse.codec.text import TextConfig
 from happyhorse.codec.video import VideoCodecConfig
+from happyhorse.data.degrade import DegradedPlan
+from happyhorse.data.sets import Mixed, open_manifest
 from happyhorse.data.shards import ShardPlan, Shards, make
 from happyhorse.data.source import WorldConfig
+from happyhorse.generate.upscaler import FACTOR, UpscalerConfig
 from happyhorse.model.presets import HorseConfig
+from happyhorse.train import resample
 from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge
 from happyhorse.train.flow import FlowConfig, FlowObjective
+from happyhorse.train.ladder import DistillRecipe, climb
 from happyhorse.train.loop import LoopConfig, train
 from happyhorse.train.report import write
+from happyhorse.train.upscale import UpscaleConfig, UpscaleObjective
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
@@ -38,7 +44,11 @@ class CodecRecipe:
 
 @dataclass(frozen=True)
 class FlowRecipe:
-    """Latent clips to make, the network, and how it is trained."""
+    """Latent clips to make, the network, and how it is trained.
+
+    The clips are `clips` of the world and `heldout` to judge by, or those of the `manifest` that `happyhorse data
+    import` wrote.
+    """
 
     clips: int
     heldout: int
@@ -46,6 +56,30 @@ class FlowRecipe:
     loop: LoopConfig
     text: TextConfig = TextConfig()
     flow: FlowConfig = FlowConfig()
+    manifest: str = ""
+
+    def __post_init__(self) -> None:
+        if self.manifest and (self.clips or self.heldout):
+            raise ValueError(
+                "the clips come either from the world or from a manifest: with flow.manifest set flow.clips=0 and "
+                "flow.heldout=0 (world clips beside your own are asked for by: happyhorse data import --world)"
+            )
+
+
+@dataclass(frozen=True)
+class UpscaleRecipe:
+    """Pairs of clips to render, of `seconds` s, small as in the world and twice as large; the network; its training.
+
+    The first `own` of the training clips are also made anew by the base model.
+    """
+
+    clips: int
+    heldout: int
+    loop: LoopConfig
+    seconds: float = 1.16
+    own: int = 256
+    network: UpscalerConfig = UpscalerConfig()
+    upscale: UpscaleConfig = UpscaleConfig()
 
 
 @dataclass(frozen=True)
@@ -56,6 +90,8 @@ class Recipe:
     world: WorldConfig
     codec: CodecRecipe
     flow: FlowRecipe
+    distill: DistillRecipe | None = None
+    upscale: UpscaleRecipe | None = None
 
 
 def load_recipe(path: str | Path, settings: Iterable[str] = ()) -> Recipe:
@@ -71,6 +107,16 @@ def shards(
     what = f"{split} {'latents' if codec else 'renders'}"
     progress = (lambda done, total: report(what, done, total, {})) if report else None
     return Shards(make(plan, workers, progress), clips)
+
+
+def latents(recipe: Recipe, split: str, codec: Path, workers: int, report: Report | None) -> Shards | Mixed:
+    """The latents of a split that a recipe trains its denoiser on: of the world's clips, or of a manifest's."""
+    settings = recipe.flow
+    if not settings.manifest:
+        clips = settings.clips if split == "train" else settings.heldout
+        return shards(recipe, split, clips, codec, workers, report)
+    progress = (lambda what, done, total: report(what, done, total, {})) if report else None
+    return Mixed(open_manifest(Path(settings.manifest), split, codec, workers, progress))
 
 
 def train_codec(
@@ -121,8 +167,8 @@ def train_flow(
 ) -> Path:
     """Train the denoiser on latents of `codec` into `folder`, from `start`'s weights if given; returns its path."""
     settings = recipe.flow
-    data = shards(recipe, "train", settings.clips, codec, workers, report)
-    heldout = shards(recipe, "heldout", settings.heldout, codec, workers, report)
+    data = latents(recipe, "train", codec, workers, report)
+    heldout = latents(recipe, "heldout", codec, workers, report)
     objective = FlowObjective(
         settings.horse,
         settings.text,
@@ -138,9 +184,87 @@ def train_flow(
         "world": config.plain(recipe.world),
         "codec": latent_version(str(codec)),
         "started_from": checkpoint.sha256(start) if start else None,
+        "manifest": checkpoint.sha256(settings.manifest) if settings.manifest else None,
     }
     _run(objective, settings.loop, folder / "flow", facts, "flow", report)
     return folder / "flow" / "denoiser.safetensors"
+
+
+def train_distill(
+    recipe: Recipe,
+    folder: Path,
+    codec: Path,
+    base: Path | None = None,
+    workers: int = 2,
+    report: Report | None = None,
+) -> Path:
+    """Distil the denoiser `base` (otherwise that of the folder) into `folder/student`; returns the best student's path.
+
+    Raises ValueError where the recipe does not say how.
+    """
+    if recipe.distill is None:
+        raise ValueError("this recipe has no [distill]; add it, as in recipes/pony.toml")
+    if recipe.flow.manifest:
+        raise ValueError(
+            "a model is distilled on clips of the world; leave out flow.manifest, and name it with --base"
+        )
+    data = shards(recipe, "train", recipe.flow.clips, codec, workers, report)
+    heldout = shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report)
+    base = base or folder / "flow" / "denoiser.safetensors"
+    facts = {"recipe": config.plain(recipe.distill), "codec": latent_version(str(codec))}
+    decoder = load_codec(str(codec))
+    return climb(
+        recipe.distill, recipe.flow.flow, base, data, heldout, decoder, folder / "student", facts, report
+    )
+
+
+def train_upscale(
+    recipe: Recipe,
+    folder: Path,
+    codec: Path,
+    base: Path | None = None,
+    workers: int = 2,
+    report: Report | None = None,
+) -> Path:
+    """Train super-resolution into `folder/upscale`; returns its path. `base` is the denoiser (that of the folder).
+
+    Raises ValueError where the recipe does not say how.
+    """
+    if recipe.upscale is None:
+        raise ValueError("this recipe has no [upscale]; add it, as in recipes/pony.toml")
+    settings = recipe.upscale
+    small = replace(recipe.world, seconds=settings.seconds)
+    large = replace(small, width=FACTOR * small.width, height=FACTOR * small.height)
+
+    def made(split: str, clips: int) -> tuple[Shards, Shards]:
+        plans = (ShardPlan(large, split, clips, str(codec)), DegradedPlan(small, split, clips, str(codec)))
+        first, second = (
+            Shards(make(plan, workers, _counted(report, f"{split} {size} latents")), clips)
+            for plan, size in zip(plans, ("large", "small"), strict=True)
+        )
+        return first, second
+
+    pairs, heldout = made("train", settings.clips), made("heldout", settings.heldout)
+    base = base or folder / "flow" / "denoiser.safetensors"
+    own = None
+    if settings.own:
+        shown = _counted(report, "clips made anew")
+        own = resample.make(base, pairs[1], settings.own, settings.loop.autocast, shown)
+    objective = UpscaleObjective(
+        settings.network, settings.upscale, settings.loop, (*pairs, own), heldout, load_codec(str(codec))
+    )
+    facts = {
+        "recipe": config.plain(settings),
+        "world": config.plain(large),
+        "codec": latent_version(str(codec)),
+        "base": checkpoint.sha256(base) if own else None,
+    }
+    _run(objective, settings.loop, folder / "upscale", facts, "upscale", report)
+    return folder / "upscale" / "upscaler.safetensors"
+
+
+def _counted(report: Report | None, what: str) -> Callable[[int, int], None] | None:
+    return (lambda done, total: report(what, done, total, {})) if report else None
 
 
 def _run(

@@ -1,0 +1,161 @@
+"""The verbs around the 15B: `happyhorse pull`, `happyhorse plan`, `happyhorse models`."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from happyhorse import cli_show as show
+
+Json = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
+DEVICE = "For another device"
+Gpu = Annotated[
+    str | None, typer.Option(help="Plan for this GPU instead: rtx4090, h100, ...", rich_help_panel=DEVICE)
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(metavar="GB", help="Plan for some GPU with so much memory instead.", rich_help_panel=DEVICE),
+]
+# Options of `generate` that change no plan.
+WITHOUT = ("output", "force", "json", "compile", "enhance", "enhance_model")
+
+
+def pull(
+    model: Annotated[
+        str, typer.Argument(help="What to get; so far there is happyhorse-15b.")
+    ] = "happyhorse-15b",
+    variant: Annotated[
+        str, typer.Option(help="Denoisers, separated by commas: distill, base, sr540, sr1080.")
+    ] = "distill",
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder that has the weights; otherwise they are downloaded."),
+    ] = None,
+    as_published: Annotated[
+        bool,
+        typer.Option("--as-published", help="Leave denoisers in fp32: twice the size, no other difference."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring weights to this disk, with the licence of each part; what is there is kept, what was stopped goes on."""
+    from happyhorse.engine.pull import pull as fetch
+    from happyhorse.engine.sources import SOURCES
+    from happyhorse.generate.installed import NAME, PARTS, installed_path
+
+    if model != NAME:
+        raise ValueError(f"no weights of {model!r} are published; there is {NAME}")
+
+    def announce(pieces: Any, room: int) -> None:
+        for piece in pieces:
+            licence = SOURCES[piece.part].licence
+            show.say(f"{piece.part}: {PARTS[piece.part].does}; {piece.size / 1e9:.1f} GB, {licence}", "pull")
+        if pieces:
+            show.say(f"{room / 1e9:.1f} GB of the disk of {installed_path()} will be needed", "pull")
+
+    names = [name.strip() for name in variant.split(",") if name.strip()]
+    with show.progress() as report:
+        fetched = fetch(
+            installed_path(), names, origin, convert=not as_published, announce=announce, report=report
+        )
+    facts = {"path": str(installed_path()), "fetched": [piece.part for piece in fetched]}
+    done = f"fetched {', '.join(facts['fetched'])}" if fetched else "everything was there"
+    show.result(facts, f"{installed_path()}\n  {done}", json)
+
+
+def models(json: Json = False) -> None:
+    """List the models that come with the package, and those that are installed, part by part."""
+    from happyhorse.engine.health import installed
+    from happyhorse.generate.installed import PARTS, models_folder
+    from happyhorse.generate.load import describe, packaged
+
+    for facts in map(describe, packaged()):
+        size = f"{facts['parameters'] / 1e6:.1f} M parameters, {facts['megabytes']:.1f} MB"
+        made = f"{facts['seconds']:g} s at {facts['width']}x{facts['height']}, {facts['steps']} steps"
+        show.result(facts, f"{facts['name']}\n  {size}\n  {made}\n  {facts['path']}", json)
+    for name, parts in installed().items():
+        path = str(models_folder() / name)
+        lines = [name]
+        for part in parts:
+            state = f"{part.size / 1e9:.1f} GB" if part.state == "complete" else f"{part.state}; {part.why}"
+            state = "not pulled" if part.state == "absent" else state
+            lines.append(f"  {part.part:8} {PARTS[part.part].does}: {state}")
+        described = {part.part: {"state": part.state, "why": part.why, "bytes": part.size} for part in parts}
+        show.result({"name": name, "path": path, "parts": described}, "\n".join([*lines, f"  {path}"]), json)
+
+
+def planning(
+    generate: Callable[..., None], fields: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Callable[..., None]:
+    """The verb `plan`: it takes the options of the verb `generate`, of which `fields` makes those of a request."""
+
+    def plan(gpu: Gpu = None, gpu_memory: Memory = None, json: Json = False, **options: Any) -> None:
+        """Say what a clip of the 15B would take, stage by stage: memory, seconds, and the policy that makes it fit."""
+        from happyhorse.engine import device as devices
+        from happyhorse.engine.plan import ask
+        from happyhorse.engine.prepare import imagined
+
+        if gpu and gpu_memory is not None:
+            raise ValueError("--gpu and --gpu-memory both say for which device; give one of them")
+        model, request = imagined(options["model"], options["prompt"], fields(options))
+        if gpu or gpu_memory is not None:
+            device = devices.known(gpu.lower()) if gpu else devices.of_memory(gpu_memory or 0.0)
+        else:
+            device = devices.this(model.device)
+        made = ask(request, model.folder, model.variant, device, options["weights"], model.format)
+        show.result(plan_facts(made), plan_lines(made), json)
+
+    shared = [p for name, p in inspect.signature(generate).parameters.items() if name not in WITHOUT]
+    own = [
+        p for p in inspect.signature(plan).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    plan.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
+    plan.__annotations__ = {parameter.name: parameter.annotation for parameter in (*shared, *own)}
+    return plan
+
+
+def plan_facts(plan: Any) -> dict[str, Any]:
+    """An `engine.plan.Plan` as plain values: bytes, and seconds or None."""
+    stages = [
+        {"stage": stage.name, "peak": stage.peak, "seconds": stage.seconds, "loading": stage.loading}
+        for stage in plan.stages
+    ]
+    return {
+        "device": plan.device.name,
+        "memory": plan.device.memory,
+        "free": plan.device.free,
+        "fits": plan.refusal is None,
+        "refusal": plan.refusal,
+        "policy": str(plan.policy),
+        "weights": plan.policy.weights,
+        "swap": plan.policy.swap,
+        "streamed": list(plan.policy.streamed),
+        "strips": plan.policy.strips,
+        "peak": plan.peak,
+        "host": plan.host,
+        "seconds": plan.seconds,
+        "stages": stages,
+    }
+
+
+def plan_lines(plan: Any) -> str:
+    """An `engine.plan.Plan` for a person: a row for each stage, then the whole."""
+
+    def row(name: str, peak: int, seconds: float | None, loading: float | None) -> str:
+        times = ("" if value is None else f"{value:.1f}" for value in (seconds, loading))
+        return f"  {name:20}{peak / 1e9:8.1f}" + "".join(f"{time:>10}" for time in times)
+
+    device = plan.device
+    lines = [
+        f"{device.name}: {device.free / 1e9:.1f} of {device.memory / 1e9:.1f} GB free",
+        f"  {plan.policy}",
+    ]
+    lines += ["", f"  {'':20}{'GB':>8}{'seconds':>10}{'loading':>10}"]
+    lines += [row(stage.name, stage.peak, stage.seconds, stage.loading) for stage in plan.stages]
+    loading = [stage.loading for stage in plan.stages]
+    lines.append(row("in all", plan.peak, plan.seconds, None if None in loading else sum(loading)))
+    if plan.host:
+        lines.append(f"  {plan.host / 1e9:.1f} GB of the machine's own memory hold what waits for the device")
+    lines.append(f"  does not fit: {plan.refusal}" if plan.refusal else "  fits")
+    return "\n".join(lines)

@@ -1,0 +1,121 @@
+"""The verbs that train: `happyhorse train codec`, `flow`, `distill`, `upscale`, `report`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from happyhorse import cli_show as show
+
+Json = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
+Recipe = Annotated[Path, typer.Option(help="The TOML file that says what to make, from recipes/.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Change the recipe: flow.loop.steps=100.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/NAME.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that render clips.")]
+Codec = Annotated[Path | None, typer.Option(help="Codec; otherwise codec.safetensors in the folder.")]
+Base = Annotated[
+    Path | None, typer.Option(help="Denoiser; otherwise flow/denoiser.safetensors in the folder.")
+]
+
+
+def codec(
+    recipe: Recipe,
+    settings: Settings = None,
+    output: Output = None,
+    half: Annotated[Literal["video", "audio", "both"], typer.Option(help="Which half to train.")] = "both",
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Train the codec of a recipe; goes on where it stopped."""
+    from happyhorse.train import recipe as recipes
+
+    plan = recipes.load_recipe(recipe, settings or ())
+    folder = output or Path("runs") / plan.name
+    with show.progress() as report:
+        path = recipes.train_codec(plan, folder, half, workers, show.training(report))
+    show.result(
+        {"path": str(path) if path else None},
+        f"{path or 'this half is done; the other one is still to train'}",
+        json,
+    )
+
+
+def flow(
+    recipe: Recipe,
+    settings: Settings = None,
+    output: Output = None,
+    codec: Codec = None,
+    start: Annotated[Path | None, typer.Option(help="Denoiser whose weights to start from.")] = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Train the denoiser of a recipe on latents of a codec; goes on where it stopped."""
+    from happyhorse.train import recipe as recipes
+
+    plan = recipes.load_recipe(recipe, settings or ())
+    folder = output or Path("runs") / plan.name
+    with show.progress() as report:
+        path = recipes.train_flow(
+            plan, folder, codec or folder / "codec.safetensors", start, workers, show.training(report)
+        )
+    show.result(
+        {"path": str(path)},
+        f"{path}\n  make a clip with it: happyhorse generate PROMPT --model {folder}",
+        json,
+    )
+
+
+def distill(
+    recipe: Recipe,
+    settings: Settings = None,
+    output: Output = None,
+    codec: Codec = None,
+    base: Base = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Distil the denoiser into a student of few steps without guidance; goes on where it stopped."""
+    from happyhorse.train import recipe as recipes
+
+    plan = recipes.load_recipe(recipe, settings or ())
+    folder = output or Path("runs") / plan.name
+    with show.progress() as report:
+        path = recipes.train_distill(
+            plan, folder, codec or folder / "codec.safetensors", base, workers, show.training(report)
+        )
+    show.result(
+        {"path": str(path), "ladder": str(path.parent / "ladder.json")},
+        f"{path}\n  the figures of all rungs, and of the teacher: {path.parent / 'ladder.json'}",
+        json,
+    )
+
+
+def upscale(
+    recipe: Recipe,
+    settings: Settings = None,
+    output: Output = None,
+    codec: Codec = None,
+    base: Base = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Train super-resolution to twice the width and height; goes on where it stopped."""
+    from happyhorse.train import recipe as recipes
+
+    plan = recipes.load_recipe(recipe, settings or ())
+    folder = output or Path("runs") / plan.name
+    with show.progress() as report:
+        path = recipes.train_upscale(
+            plan, folder, codec or folder / "codec.safetensors", base, workers, show.training(report)
+        )
+    show.result({"path": str(path)}, str(path), json)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of several.")], json: Json = False
+) -> None:
+    """Write report.html of each run: curves, newest clips, settings; training does so at every preview."""
+    from happyhorse.train import report
+
+    for path in map(report.write, report.runs(folder)):
+        show.result({"path": str(path)}, str(path), json)

@@ -1,0 +1,163 @@
+"""The small model's super-resolution: twice as many rows and columns of latents.
+
+A closed-form guess, the least-squares linear map from a latent and its eight neighbours to the four latents in its
+place, is corrupted, and a small denoiser with windows in space and time takes it from there along the straight path to
+the latents of the large picture. Interpolated latents would be a poor start: a latent is a code of 16 x 16 pixels, and
+what was detail within one becomes differences between four (see docs/adr).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from happyhorse import checkpoint, config
+from happyhorse.model.horse import Horse, initialise
+from happyhorse.model.layers import Layer
+from happyhorse.model.presets import HorseConfig
+from happyhorse.model.tiles import Tiles, attend_tiles
+from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
+
+FACTOR = 2  # in each direction
+UNUSED = 8  # width of the inputs for sound and text, which get no tokens
+
+
+@dataclass(frozen=True)
+class UpscalerConfig:
+    """Width and layers of the denoiser, and its windows: `radius` latent frames, tiles of `tile` tokens and `reach`."""
+
+    width: int = 256
+    layers: int = 6
+    head_dim: int = 64
+    groups: int = 2
+    channels: int = 48
+    radius: int = 1
+    tile: int = 4
+    reach: int = 3
+
+    def horse(self) -> HorseConfig:
+        """The denoiser: one modality, every layer local."""
+        return HorseConfig(
+            num_layers=self.layers,
+            hidden_size=self.width,
+            head_dim=self.head_dim,
+            num_query_groups=self.groups,
+            video_in_channels=4 * self.channels,
+            audio_in_channels=UNUSED,
+            text_in_channels=UNUSED,
+            mm_layers=(),
+            local_attn_layers=tuple(range(self.layers)),
+            gelu7_layers=(),
+            given_embedding=True,
+            param_dtype="fp32",
+        )
+
+
+class Upscaler(nn.Module):
+    """The guess and the denoiser."""
+
+    adam_parameters = ("embedder", "final_linear", "given", "norm")
+    basis: Tensor
+    mean: Tensor
+
+    def __init__(self, settings: UpscalerConfig, seed: int = 0) -> None:
+        """Starting weights drawn from `seed`; the guess must be fitted or loaded."""
+        super().__init__()
+        self.config, c = settings, settings.channels
+        self.register_buffer("basis", torch.zeros(FACTOR**2 * c, 9 * c))
+        self.register_buffer("mean", torch.zeros(FACTOR**2 * c))
+        self.horse = initialise(Horse(settings.horse()), torch.Generator().manual_seed(seed))
+        for layer in self.horse.block.layers:
+            layer.attention.attend = attend_tiles  # type: ignore[union-attr]
+
+    def guess(self, latents: Float[Tensor, "B C T y x"]) -> Float[Tensor, "B C T Y X"]:
+        """The linear estimate of latents with twice as many rows and columns."""
+        around = _neighbours(latents)  # [B T, 9 C, y, x]
+        four = F.conv2d(around, self.basis[:, :, None, None], self.mean)
+        pattern = "(b t) (i j c) y x -> b c t (y i) (x j)"
+        return rearrange(four, pattern, b=len(latents), i=FACTOR, j=FACTOR)
+
+    def forward(
+        self, video: Float[Tensor, "B C T Y X"], given: Bool[Tensor, "B T"]
+    ) -> Float[Tensor, "B C T Y X"]:
+        """Velocity from the large latents to the corrupted guess; `given` latent frames are clean. fp32."""
+        grid, settings = Grid.of(*video.shape[2:]), self.config
+        places = coordinates(grid, 0, video.new_zeros(0), "clock", device=video.device)
+        nothing = video.new_zeros(len(video), 0, UNUSED)
+        velocity, _ = self.horse(
+            patchify(video),
+            nothing,
+            nothing,
+            places,
+            given=given.repeat_interleave(grid.frame_tokens, 1),
+            window=Tiles.over(grid, settings.radius, settings.tile, settings.reach),
+        )
+        return unpatchify(velocity, grid)
+
+    @torch.no_grad()
+    def fit(
+        self,
+        pairs: Iterable[tuple[Float[Tensor, "B C T y x"], Float[Tensor, "B C T Y X"]]],
+        ridge: float = 1e-3,
+    ) -> float:
+        """Set the guess from pairs of small and large latents; returns the share of variance it explains.
+
+        `ridge` is added to the mean square of the inputs: neighbours are nearly the same.
+        """
+        c = self.config.channels
+        square, cross = (torch.zeros(9 * c + 1, n).double() for n in (9 * c + 1, FACTOR**2 * c))
+        energy, total, count = torch.zeros(()).double(), torch.zeros(FACTOR**2 * c).double(), 0
+        for small, large in pairs:
+            x = rearrange(_neighbours(small.float()), "n k y x -> (n y x) k")
+            x = torch.cat([x, torch.ones(len(x), 1)], 1)
+            y = rearrange(large.float(), "b c t (y i) (x j) -> (b t y x) (i j c)", i=FACTOR, j=FACTOR)
+            square += (x.T @ x).double()
+            cross += (x.T @ y).double()
+            energy += y.double().square().sum()
+            total += y.double().sum(0)
+            count += len(x)
+        if not count:
+            raise ValueError("the guess of super-resolution needs clips: give it some")
+        penalty = torch.full((9 * c + 1,), ridge * float(square.diagonal()[:-1].mean())).double()
+        penalty[-1] = 0  # the mean is free
+        solved = torch.linalg.solve(square + penalty.diag(), cross)
+        self.basis.copy_(solved[:-1].T)
+        self.mean.copy_(solved[-1])
+        left = energy - 2 * (solved * cross).sum() + (solved * (square @ solved)).sum()
+        return float(1 - left / (energy - total.square().sum() / count))
+
+    def row_blocks(self, name: str, parameter: Float[Tensor, "out in"]) -> tuple[int, ...]:
+        """How the rows of a fused matrix [out, in] of a layer divide: q, k, v and gate."""
+        layer = self.horse.block.layers[int(name.split("layers.")[1].split(".")[0])]
+        assert isinstance(layer, Layer)
+        columns = layer.attention.columns if "linear_qkv" in name else (parameter.shape[0],)
+        return tuple(rows for rows in columns if rows)
+
+    def shard_units(self) -> list[nn.Module]:
+        """The layers, each a unit of sharded training."""
+        return list(self.horse.block.layers)  # type: ignore[arg-type]
+
+    def plain(self) -> dict[str, Any]:
+        """The configuration as JSON-ready values."""
+        return config.plain(self.config)
+
+
+def _neighbours(latents: Float[Tensor, "B C T y x"]) -> Float[Tensor, "n C9 y x"]:
+    """Each latent with the eight around it (at the border: itself again), frames as a batch: [B T, 9 C, y, x]."""
+    frames = rearrange(latents, "b c t y x -> (b t) c y x")
+    padded = F.pad(frames, (1, 1, 1, 1), mode="replicate")
+    return F.unfold(padded, 3).unflatten(2, frames.shape[2:])
+
+
+def load_upscaler(path: str | Path) -> tuple[Upscaler, dict[str, Any]]:
+    """The model of a checkpoint of kind "upscaler", in evaluation mode, and the checkpoint's facts."""
+    part = checkpoint.load(path, "upscaler")
+    model = Upscaler(config.build(UpscalerConfig, part.config))
+    checkpoint.load_into(model, part.weights, str(path))
+    return model.eval().requires_grad_(False), part.facts

@@ -1,0 +1,213 @@
+"""The distillation ladder: rungs climbed in order, each kept only if it beats the best one below.
+
+    0-guided       one pass instead of two
+    1-trajectory   few steps instead of many
+    2-matching     clips that the teacher takes for its own
+
+Every rung has a folder of its own with its log and its student. The best one is copied beside them, and `ladder.json`
+has the figures of all, next to those of the teacher itself with as few steps: what a student has to beat.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from happyhorse import checkpoint, config
+from happyhorse.codec import Codec
+from happyhorse.data.shards import Shards
+from happyhorse.files import write_atomic
+from happyhorse.generate.denoiser import load_denoiser
+from happyhorse.model.lowrank import Adapted
+from happyhorse.train import trajectories
+from happyhorse.train.distill import CRITIC, STUDENT
+from happyhorse.train.flow import FlowConfig
+from happyhorse.train.heldout import Heldout
+from happyhorse.train.loop import LoopConfig, train
+from happyhorse.train.parallel import join, shard
+from happyhorse.train.report import write
+from happyhorse.train.rungs import (
+    Guided,
+    GuidedConfig,
+    Matching,
+    MatchingConfig,
+    Rung,
+    Setting,
+    Trajectory,
+    TrajectoryConfig,
+    noise_like,
+)
+
+Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
+
+
+@dataclass(frozen=True)
+class DistillRecipe:
+    """A student of `rank` and `steps`, the teacher's steps and guidance, held-out prompts to judge by, and the rungs.
+
+    A rung that is left out is not climbed. Raises ValueError where there is none.
+    """
+
+    rank: int = 32
+    steps: int = 8
+    teacher_steps: int = 32
+    guidance: float = 3.0
+    audio_guidance: float = 4.0
+    prompts: int = 48
+    guided: GuidedConfig | None = None
+    trajectory: TrajectoryConfig | None = None
+    matching: MatchingConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rungs():
+            raise ValueError("there is nothing to distil by: give distill.guided, .trajectory or .matching")
+
+    def rungs(self) -> dict[str, GuidedConfig | TrajectoryConfig | MatchingConfig]:
+        """The rungs by name, in order."""
+        every = {"0-guided": self.guided, "1-trajectory": self.trajectory, "2-matching": self.matching}
+        return {name: rung for name, rung in every.items() if rung is not None}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The teacher's guidance by modality."""
+        return {"video": self.guidance, "audio": self.audio_guidance}
+
+
+def climb(
+    recipe: DistillRecipe,
+    flow: FlowConfig,
+    base: Path,
+    train_shards: Shards,
+    heldout_shards: Shards,
+    codec: Codec | None,
+    folder: Path,
+    facts: dict[str, Any],
+    report: Report | None = None,
+) -> Path:
+    """Climb all rungs in `folder` from the denoiser `base`, going on where it stopped; returns the best student.
+
+    `facts` go into every student, with the hash of its base. Raises ValueError as `loop.train` and `Heldout` do.
+    """
+    model, known = load_denoiser(base)
+    settings, first = model.text.config, next(iter(recipe.rungs().values())).loop
+    heldout = Heldout(
+        heldout_shards,
+        settings,
+        flow.shifts,
+        recipe.weights,
+        recipe.prompts,
+        recipe.teacher_steps,
+        first.autocast,
+    )
+    flow = replace(flow, drop_text=0.0)  # guidance without a prompt is no guidance
+    setting = Setting(flow, settings, recipe.weights, recipe.steps, train_shards, heldout, codec)
+    digest = checkpoint.sha256(base)
+    shared = {key: known[key] for key in ("vocabulary", "shifts", "world", "codec") if key in known}
+    facts = shared | facts | {"base": digest}
+
+    def told(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: report(what, done, total, {}) if report else None
+
+    teacher = _adapted(model, recipe.rank, (STUDENT,))
+    shard(teacher)
+    heldout.solve(teacher, folder / "teacher.safetensors", digest, told("teacher's clips"))
+    table = _Table(folder / "ladder.json", config.fingerprint([digest, config.plain(recipe)]))
+    for name, weights in (("teacher, guided", recipe.weights), ("teacher, unguided", None)):
+        if name not in table.rows:
+            table.add(name, heldout.figures(teacher, recipe.steps, "unipc", None, weights))
+
+    best: Path | None = None
+    for name, rung in recipe.rungs().items():
+        file = folder / name / "student.safetensors"
+        if not file.exists():
+            names = (STUDENT, CRITIC) if isinstance(rung, MatchingConfig) else (STUDENT,)
+            module = _adapted(load_denoiser(base)[0], recipe.rank, names)
+            if best is not None:
+                module.load_adapter(STUDENT, checkpoint.load(best, "denoiser-lora").weights)
+            shard(module)
+            objective = _objective(rung, module, setting, recipe, digest, told("teacher's solutions"))
+            _run(objective, rung.loop, folder / name, facts | {"rung": name}, f"distill {name}", report)
+        figures = checkpoint.load(file, "denoiser-lora").facts["figures"]
+        below = table.score(best.parent.name) if best is not None else float("inf")
+        table.add(name, figures)
+        if best is None or table.score(name) < below:
+            best = file
+    assert best is not None
+    table.finish(best.parent.name)
+    if join()[0] == 0:
+        write_atomic(folder / best.name, lambda hidden: shutil.copyfile(best, hidden))
+    return folder / best.name
+
+
+def _adapted(model: torch.nn.Module, rank: int, names: tuple[str, ...]) -> Adapted:
+    return Adapted(model, names, rank, torch.Generator().manual_seed(0))
+
+
+def _objective(
+    rung: GuidedConfig | TrajectoryConfig | MatchingConfig,
+    module: Adapted,
+    setting: Setting,
+    recipe: DistillRecipe,
+    digest: str,
+    progress: Callable[[int, int], None],
+) -> Rung:
+    """The objective of a rung; the teacher's solutions are made now where they are needed and missing."""
+    if isinstance(rung, GuidedConfig):
+        return Guided(module, setting, rung)
+    if isinstance(rung, MatchingConfig):
+        return Matching(module, setting, rung)
+    solver = trajectories.Solver(
+        recipe.weights, setting.flow.shifts, recipe.teacher_steps, recipe.steps, rung.loop.autocast
+    )
+    chunk = replace(rung.loop, batch=trajectories.CLIPS)
+
+    def draw(file: int) -> tuple[Any, Any]:
+        told, _, generator = setting.draw(chunk, file, 0, 1)
+        return told, noise_like(told.clean, generator)
+
+    source = setting.train.files[0].parent.name
+    made_by = [digest, source, len(setting.train), config.plain(solver), config.plain(setting.flow)]
+    key = config.fingerprint([*made_by, rung.loop.seed])
+    return Trajectory(
+        module, setting, rung, trajectories.make(key, rung.count, solver, module, draw, progress)
+    )
+
+
+def _run(
+    objective: Any, loop: LoopConfig, folder: Path, facts: dict[str, Any], what: str, report: Report | None
+) -> None:
+    def shown(step: int, values: dict[str, float]) -> None:
+        if report:
+            report(what, step, loop.steps, values)
+
+    train(objective, replace(loop, keep=loop.keep or "score"), folder, facts, shown, page=write)
+
+
+class _Table:
+    """Figures of all rungs in a JSON file, forgotten where they belong to another recipe or teacher."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        self.rows: dict[str, dict[str, float]] = kept["figures"] if kept.get("key") == key else {}
+
+    def add(self, name: str, figures: dict[str, float]) -> None:
+        self.rows[name] = {key: float(f"{value:.5g}") for key, value in figures.items()}
+        self._write(None)
+
+    def score(self, name: str) -> float:
+        """What rungs are compared by; a rung that kept nothing lost."""
+        return self.rows[name].get("score", float("inf"))
+
+    def finish(self, best: str) -> None:
+        self._write(best)
+
+    def _write(self, best: str | None) -> None:
+        if join()[0] == 0:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"key": self.key, "best": best, "figures": self.rows}, indent=1) + "\n"
+            write_atomic(self.path, lambda hidden: hidden.write_text(text, encoding="utf-8"))

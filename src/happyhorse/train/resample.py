@@ -1,0 +1,84 @@
+"""Latents of renders that the base model has half forgotten and made anew: its own faults on a picture that is known.
+
+A clip's picture is noised to some level and denoised from there with its sound and its caption given (Meng et al. 2021,
+arXiv 2108.01073). What comes out is a clip of the base model, and still the same scene as the large render.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from happyhorse import checkpoint, config
+from happyhorse.codec.text import Phone, split_spoken, tokenize
+from happyhorse.data.shards import CLIPS, Shards, cache_dir
+from happyhorse.files import write_atomic
+from happyhorse.flow import path, samplers
+from happyhorse.generate.denoiser import Denoiser, load_denoiser, pad_tokens
+from happyhorse.train.flow import LATENT_FPS, read
+
+LOW, HIGH = 0.3, 0.8  # levels from which clips are made anew
+STEPS = 6
+BATCH = 16
+
+
+def make(
+    base: Path, small: Shards, clips: int, autocast: bool, progress: Callable[[int, int], None] | None = None
+) -> Shards:
+    """The first `clips` of `small`, made anew by the denoiser `base`; kept, and made only where they do not exist."""
+    made_by = [checkpoint.sha256(base), small.files[0].parent.name, LOW, HIGH, STEPS]
+    folder = cache_dir() / f"anew-{config.fingerprint(made_by)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = load_denoiser(base)[0]
+    clips = min(clips, len(small))
+    for number, first in enumerate(range(0, clips, CLIPS)):
+        file = folder / f"{number:05d}.safetensors"
+        some = list(range(first, min(first + CLIPS, len(small))))
+        if not file.with_suffix(".jsonl").exists():
+            batches = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
+            videos = [_anew(model, small, batch, autocast) for batch in batches]
+            audio = torch.stack([small[i][1] for i in some])
+            tensors = {"video": torch.cat(videos).bfloat16(), "audio": audio}
+            lines = "".join(json.dumps(small.records[i]) + "\n" for i in some)
+            write_atomic(file, lambda hidden, tensors=tensors: save_file(tensors, hidden))
+            write_atomic(
+                file.with_suffix(".jsonl"),
+                lambda hidden, lines=lines: hidden.write_text(lines, encoding="utf-8"),
+            )
+        if progress:
+            progress(min(first + CLIPS, clips), clips)
+    return Shards(folder, clips)
+
+
+def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> Tensor:
+    """Video latents [B, C, T, Y, X] of some clips, from a level of their own batch."""
+    generator = torch.Generator().manual_seed(clips[0])
+    video, audio, records = read(small, clips)
+    settings = model.text.config
+    texts = [
+        tokenize(
+            split_spoken(record["captions"][0])[0],
+            [Phone(*p) for p in record["phones"]],
+            settings,
+            LATENT_FPS,
+        )
+        for record in records
+    ]
+    ids, times = pad_tokens(texts, settings.features)
+    none, all_given = torch.zeros(len(clips), video.shape[2]).bool(), torch.ones(audio.shape[:2]).bool()
+    level = LOW + (HIGH - LOW) * float(torch.rand((), generator=generator))
+    noisy = path.interpolate(video, torch.randn(video.shape, generator=generator), level)
+
+    def velocity(state: dict[str, Tensor], sigma: dict[str, float]) -> dict[str, Tensor]:
+        out = model(state["video"], state["audio"], ids, times, none, all_given)
+        return dict(zip(("video", "audio"), out, strict=True))
+
+    levels = torch.linspace(level, 0, STEPS + 1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        made = samplers.euler(
+            velocity, {"video": noisy, "audio": audio}, {"video": levels, "audio": torch.zeros(STEPS + 1)}
+        )
+    return made["video"].float()

@@ -1,0 +1,83 @@
+"""The network of super-resolution: its guess is the least-squares one, and what it makes depends on what is near."""
+
+import pytest
+import torch
+
+from happyhorse import checkpoint
+from happyhorse.generate.upscaler import Upscaler, UpscalerConfig, load_upscaler
+
+TINY = UpscalerConfig(width=32, layers=2, head_dim=16, groups=1, channels=4, tile=2, reach=1)
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def alive(model: Upscaler) -> Upscaler:
+    """What starts at zero gets values."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * drawn(*parameter.shape, seed=parameter.numel()))
+    return model
+
+
+def test_the_guess_finds_a_linear_map():
+    """Large latents that are a linear map of the neighbourhood, with a mean, are found; noise is not explained."""
+    model, small = Upscaler(TINY), drawn(6, 4, 3, 6, 5)
+    model.basis.copy_(drawn(16, 36, seed=1))
+    model.mean.copy_(drawn(16, seed=2))
+    large = model.guess(small)
+    assert large.shape == (6, 4, 3, 12, 10)
+    other = Upscaler(TINY)
+    assert other.fit([(small[:3], large[:3]), (small[3:], large[3:])], ridge=1e-9) == pytest.approx(
+        1, abs=1e-5
+    )
+    assert torch.allclose(other.guess(small), large, atol=1e-3)
+    unlike = drawn(*large.shape, seed=3)
+    assert Upscaler(TINY).fit([(small, unlike)]) < 0.15
+    with pytest.raises(ValueError, match="give it some"):
+        other.fit([])
+
+
+def test_four_latents_stand_where_one_did():
+    model, small = Upscaler(TINY), drawn(1, 4, 1, 3, 3)
+    copied = small.repeat_interleave(2, 3).repeat_interleave(2, 4)
+    model.fit([(small, copied)] * 2, ridge=1e-6)
+    assert torch.allclose(model.guess(small), copied, atol=0.01)
+
+
+def test_it_starts_from_nothing_and_sees_what_is_near():
+    model, x, given = Upscaler(TINY), drawn(2, 4, 5, 8, 12), torch.zeros(2, 5).bool()
+    assert not model(x, given).any()
+    alive(model)
+    before = model(x, given)
+    changed = x.clone()
+    changed[0, :, 4, 7, 11] += 1
+    apart = (model(changed, given) - before).abs().amax(1) > 1e-5
+    assert apart[0, 4, 7, 11] and not apart[1].any()
+    assert not apart[0, :2].any() and not apart[0, :, :, :4].any(), (
+        "two layers reach two frames and two tiles"
+    )
+    given[0, 0] = True
+    assert ((model(x, given) - before).abs().amax((1, 3, 4)) > 1e-5)[0, 0]
+
+
+def test_all_parameters_that_are_used_learn():
+    model = alive(Upscaler(TINY))
+    model(drawn(1, 4, 2, 4, 4), torch.tensor([[True, False]])).square().mean().backward()
+    idle = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    assert all("audio" in name or "text" in name for name in idle), idle
+    blocks = model.row_blocks("horse.block.layers.0.attention.linear_qkv.weight", torch.zeros(0, 0))
+    assert blocks == (32, 16, 16, 2)
+
+
+def test_a_file_is_the_model(tmp_path):
+    model = alive(Upscaler(TINY))
+    model.basis.copy_(drawn(16, 36))
+    part = checkpoint.Checkpoint("upscaler", model.plain(), model.state_dict(), {"keep": 0.8})
+    checkpoint.save(tmp_path / "u.safetensors", part)
+    same, facts = load_upscaler(tmp_path / "u.safetensors")
+    x, given = drawn(1, 4, 2, 4, 6), torch.zeros(1, 2).bool()
+    assert facts == {"keep": 0.8} and same.config == TINY
+    assert torch.allclose(same(x, given), model(x, given), atol=1e-6)
+    assert torch.equal(same.guess(x), model.guess(x))

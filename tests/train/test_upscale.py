@@ -1,0 +1,153 @@
+"""The objective of super-resolution: what it learns from, what it is judged by, and that it learns."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from happyhorse.codec import load_codec
+from happyhorse.data.shards import Shards
+from happyhorse.flow import path
+from happyhorse.generate.upscaler import UpscalerConfig, load_upscaler
+from happyhorse.train import resample
+from happyhorse.train.loop import LoopConfig, read_log, train
+from happyhorse.train.optim import OptimConfig
+from happyhorse.train.upscale import UpscaleConfig, UpscaleObjective
+
+NETWORK = UpscalerConfig(width=48, layers=2, head_dim=16, groups=1)
+SETTINGS = UpscaleConfig(frames=2, rows=2, columns=2, first=0.5, steps=2)
+LOOP = LoopConfig(
+    steps=25, batch=8, log_every=1, eval_every=25, preview_every=25, save_every=100, ema=0.8, autocast=False,
+    optim=OptimConfig(muon_lr=0.02, adam_lr=0.02),
+)  # fmt: skip
+
+
+def kept(folder: Path, video: torch.Tensor) -> Shards:
+    folder.mkdir(parents=True)
+    audio = torch.zeros(len(video), 5, 64).bfloat16()
+    save_file({"video": video.bfloat16(), "audio": audio}, folder / "00000.safetensors")
+    row = {"captions": ["a red ball"], "heldout": ["look, red"], "phones": [], "family": "balls", "seed": 0}
+    (folder / "00000.jsonl").write_text("".join(json.dumps(row) + "\n" for _ in range(len(video))))
+    return Shards(folder)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory) -> tuple[Shards, Shards]:
+    """Latents [n, 48, 2, 4, 8] and [n, 48, 2, 2, 4] of two scenes by turns: the large ones are sharper."""
+    folder, draw = tmp_path_factory.mktemp("pairs"), torch.Generator().manual_seed(0)
+    sign = torch.tensor([1.0 - 2 * (i % 2) for i in range(12)])[:, None, None, None, None]
+    small = sign * torch.randn(48, 2, 2, 4, generator=draw) + 0.2 * torch.randn(
+        12, 48, 2, 2, 4, generator=draw
+    )
+    large = small.repeat_interleave(2, 3).repeat_interleave(2, 4)
+    large = large + 0.5 * torch.sign(large)
+    return kept(folder / "large", large), kept(folder / "small", small)
+
+
+@pytest.fixture
+def objective(pairs, tiny_model) -> UpscaleObjective:
+    codec = load_codec(str(tiny_model / "codec.safetensors"))
+    return UpscaleObjective(NETWORK, SETTINGS, LOOP, (*pairs, None), pairs, codec)
+
+
+def test_it_learns_and_leaves_a_model_with_what_its_sampler_needs(objective, tmp_path):
+    before = objective.evaluate()
+    assert 0.5 < objective.explained < 1
+    train(objective, LOOP, tmp_path, {"world": {"width": 8}})
+    lines = read_log(tmp_path / "log.jsonl")
+    assert sum(line["loss"] for line in lines[-5:]) < 0.92 * sum(line["loss"] for line in lines[:5])
+    assert lines[-1]["video_heldout"] < 0.95 * before["video_heldout"]
+    model, facts = load_upscaler(tmp_path / "upscaler.safetensors")
+    assert model.config == NETWORK and facts["world"] == {"width": 8}
+    assert facts["keep"] == pytest.approx(0.8389104) and facts["sampler"] == {"steps": 2, "shift": 3.0}
+    assert (tmp_path / "preview" / "000025.png").exists()
+
+
+def test_a_perfect_model_has_no_error_and_given_frames_are_clean(objective, monkeypatch):
+    """The velocity at a level s of the path from c to x0 is (x_s - x0) / s; what is given is x0, and not judged."""
+    seen = {}
+
+    def perfect(x, given):
+        seen["x"], seen["given"] = x, given
+        apart = torch.full_like(x, 1e3)
+        return torch.where(given[:, None, :, None, None], apart, (x - seen["large"]) / seen["levels"])
+
+    error = objective._error
+
+    def spy(large, guess, given, levels, generator):
+        seen["large"], seen["levels"] = large, levels.reshape(-1, 1, 1, 1, 1)
+        return error(large, guess, given, levels, generator)
+
+    objective.module.forward = perfect
+    monkeypatch.setattr(objective, "_error", spy)
+    loss, _ = objective.loss(0, 0, 1)
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+    given = seen["given"]
+    assert given[:, 0].any() and not given[:, 1:].any()
+    assert torch.equal(seen["x"].transpose(1, 2)[given], seen["large"].transpose(1, 2)[given])
+    assert not torch.equal(seen["x"].transpose(1, 2)[~given], seen["large"].transpose(1, 2)[~given])
+
+
+def test_the_path_begins_at_the_corrupted_guess(objective):
+    """At level 1 the variance is that of a guess a times and of noise sqrt(1 - a^2) times."""
+    captured = []
+    objective.module.forward = lambda x, given: (captured.append(x), torch.zeros_like(x))[1]
+    large = torch.randn(64, 48, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+    guess = 2 * torch.randn(large.shape, generator=torch.Generator().manual_seed(2))
+    draw, none = torch.Generator().manual_seed(3), torch.zeros(64, 2).bool()
+    objective._error(large, guess, none, torch.ones(64), draw)
+    a = objective.settings.keep
+    assert float(captured[0].var()) == pytest.approx(4 * a * a + 1 - a * a, rel=0.02)
+    corrupted = path.corrupt(guess, (captured[0] - a * guess) / (1 - a * a) ** 0.5, a)
+    assert torch.allclose(corrupted, captured[0], atol=1e-5)
+
+
+def test_crops_of_both_are_of_the_same_place(objective):
+    """The guess at a crop is the crop of the guess: its border is that of the picture, not of the crop."""
+    whole = objective.module.guess(objective.small[3][0][None].float())[0].detach()
+    large = objective.large[3][0].float()
+    firsts = set()
+    for seed in range(12):
+        crop, guess, first = objective._crop(3, torch.Generator().manual_seed(seed))
+        assert crop.shape == guess.shape == (48, 2, 4, 4)
+        at = next(x for x in (0, 2, 4) if torch.equal(large[:, :, :, x : x + 4], crop))
+        assert torch.allclose(whole[:, :, :, at : at + 4], guess)
+        firsts.add((at, first))
+    assert {at for at, _ in firsts} == {0, 2, 4} and all(first for _, first in firsts)
+
+
+def test_figures_of_the_truth_and_of_the_references(objective, monkeypatch):
+    monkeypatch.setattr(objective, "_enlarged", lambda: objective._references()[0])
+    found = objective.evaluate()
+    assert found["psnr_picture"] == float("inf") and found["sharpness"] == 1
+    assert 0 < found["psnr_picture_bicubic"] < 60 and found["sharpness_bicubic"] != 1
+
+
+def test_a_share_of_the_clips_is_of_the_models_own_making(pairs, teacher, tmp_path, monkeypatch, tiny_model):
+    monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path))
+    counted = []
+    own = resample.make(teacher / "denoiser.safetensors", pairs[1], 6, False, lambda *at: counted.append(at))
+    assert len(own) == 6 and counted == [(6, 6)]
+    old, new = (torch.stack([s[i][0].float() for i in range(6)]) for s in (pairs[1], own))
+    assert 0.05 < float((old - new).square().mean()) < 2.5 and new.isfinite().all()
+    file = own.files[0]
+    time = file.stat().st_mtime_ns
+    again = resample.make(teacher / "denoiser.safetensors", pairs[1], 6, False)
+    assert again.files == [file] and file.stat().st_mtime_ns == time, "made once"
+    codec = load_codec(str(tiny_model / "codec.safetensors"))
+    always = replace(SETTINGS, own=1.0)
+    mixed = UpscaleObjective(NETWORK, always, LOOP, (*pairs, own), pairs, codec)
+    draws = torch.Generator().manual_seed(0), torch.Generator().manual_seed(0)
+    inside, outside = (mixed._crop(clip, draw)[1] for clip, draw in zip((2, 9), draws, strict=True))
+    expected = [mixed.module.guess(source[i][0][None].float())[0] for source, i in ((own, 2), (pairs[1], 9))]
+    for found, whole in zip((inside, outside), expected, strict=True):
+        assert any(torch.allclose(whole[:, :, :, x : x + 4], found) for x in (0, 2, 4))
+
+
+def test_pairs_of_another_size_are_refused(pairs, tiny_model):
+    codec = load_codec(str(tiny_model / "codec.safetensors"))
+    with pytest.raises(ValueError, match="not twice as large"):
+        UpscaleObjective(NETWORK, SETTINGS, LOOP, (pairs[1], pairs[1], None), pairs, codec)
