@@ -53,10 +53,12 @@ docs-check: $(VENV)/.dev ## fail where a generated page is stale or a link is br
 	@$(BIN)/python docs/generate.py --check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
-nano: $(VENV)/.installed ## the whole life in minutes: world, codec, denoiser, clip
+nano: $(VENV)/.installed ## the whole life in minutes: world, codec, denoiser, student, super-resolution, clip
 	@rm -rf runs/nano # from nothing, not from where an earlier run stopped
 	@$(BIN)/happyhorse train codec --recipe recipes/nano.toml
 	@$(BIN)/happyhorse train flow --recipe recipes/nano.toml
+	@$(BIN)/happyhorse train distill --recipe recipes/nano.toml
+	@$(BIN)/happyhorse train upscale --recipe recipes/nano.toml
 	@$(BIN)/happyhorse generate "$(PROMPT)" --model runs/nano --seed 1 --output runs/nano/clip.mp4
 
 wheel: $(VENV)/.dev ## build the distribution files into dist/

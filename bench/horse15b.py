@@ -30,6 +30,7 @@ from happyhorse import config as plain_config
 from happyhorse.codec.turbo import TurboConfig, TurboDecoder
 from happyhorse.engine import attention, device, work
 from happyhorse.engine.compiling import compile_layers
+from happyhorse.engine.plan import SPLIT
 from happyhorse.engine.strips import in_strips
 from happyhorse.model.attention import LOCAL_RADIUS, Window
 from happyhorse.model.horse import Horse
@@ -81,6 +82,7 @@ class Row:
     error: float | None  # relative to the plain implementation, root mean square
     first: float | None  # s of the first pass, with whatever it compiled
     note: str = ""
+    planned: tuple[float, int] | None = None  # seconds and peak bytes that a plan says
 
 
 def stages(seconds: float, tiny: bool) -> list[Stage]:
@@ -133,7 +135,14 @@ class Bench:
             torch.cuda.synchronize()
 
     def measure(
-        self, stage: str, how: str, run: Callable[[], Any], flops: float, passes: int, reference: Any = None
+        self,
+        stage: str,
+        how: str,
+        run: Callable[[], Any],
+        flops: float,
+        passes: int,
+        reference: Any = None,
+        planned: tuple[float, int] | None = None,
     ) -> Any:
         """Run, time, print and keep one thing; returns what it gave, or None where it could not be run."""
         gc.collect()
@@ -158,7 +167,7 @@ class Bench:
         except Exception as fault:
             note = f"{type(fault).__name__}: {' '.join(str(fault).split())[:160]}"
         seconds = statistics.median(times) if times and not note else None
-        row = Row(stage, how, seconds, flops, passes, peak, error, first, note)
+        row = Row(stage, how, seconds, flops, passes, peak, error, first, note, planned)
         self.rows.append(row)
         print(self.line(row), flush=True)
         if self.options.json:
@@ -210,10 +219,9 @@ def network(bench: Bench, stage: Stage, weights: dict[str, Tensor]) -> None:
     horse = build(stage.network, weights)
 
     def plainly() -> tuple[Tensor, Tensor]:
-        tokens = [part[0] for part in inputs]
-        return literal.velocities(
-            settings, weights, *tokens, coords[0], stage.grid.frame_tokens, LOCAL_RADIUS
-        )
+        video, audio, text = (part[0] for part in inputs)
+        frame = stage.grid.frame_tokens
+        return literal.velocities(settings, weights, video, audio, text, coords[0], frame, LOCAL_RADIUS)
 
     def ours() -> tuple[Tensor, Tensor]:
         video, audio = horse(*inputs, coords, window=window)
@@ -237,12 +245,26 @@ def network(bench: Bench, stage: Stage, weights: dict[str, Tensor]) -> None:
             )
             print(bench.line(bench.rows[-1]), flush=True)
             continue
-        measure(kernel, ours, reference)
+        planned = plan(bench, amount, weights) if kernel == "auto" else None
+        bench.measure(stage.name, kernel, ours, amount.flops, stage.passes, reference, planned)
         if kernel == "auto" and bench.options.compile and bench.left > 0:
             compile_layers(horse)
             measure("auto, compiled", ours, reference)
             horse = build(stage.network, weights)
             torch.compiler.reset()
+
+
+def plan(bench: Bench, amount: work.Work, weights: dict[str, Tensor]) -> tuple[float, int]:
+    """Seconds and peak bytes of a pass as `engine.plan` reckons them."""
+    machine = bench.machine
+    assert machine.matrices and machine.attention and machine.moving
+    busy = (
+        amount.matrices / machine.matrices
+        + amount.attention / machine.attention
+        + amount.moved / machine.moving
+    )
+    held = sum(weight.nbytes for weight in weights.values()) + int(SPLIT * amount.held)
+    return max(busy, amount.calls * machine.call), held
 
 
 def decoding(bench: Bench, stage: Stage, tiny: bool) -> None:
@@ -315,10 +337,17 @@ def summary(bench: Bench) -> list[str]:
         decode = best(f"decode {name}", False)
         totals = []
         for plain in (False, True):
-            each = [*(best(part, plain) for part in parts), decode]
-            totals.append("" if None in each else f"{sum(each):.3g}")
+            each = [value for value in (*(best(part, plain) for part in parts), decode) if value is not None]
+            totals.append(f"{sum(each):.3g}" if len(each) == len(parts) + 1 else "")
         published = PUBLISHED[name] if bench.options.seconds == 5 and not bench.options.tiny else ""
         lines.append(f"| {name} | {totals[0]} | {totals[1]} | {published} |")
+    lines += ["", "| pass | planned s | s | planned GB | GB |", "|---|--:|--:|--:|--:|"]
+    for row in bench.rows:
+        if row.planned and row.seconds:
+            peak = "" if row.peak is None else f"{row.peak / 1e9:.1f}"
+            lines.append(
+                f"| {row.stage} | {row.planned[0]:.3g} | {row.seconds:.3g} | {row.planned[1] / 1e9:.1f} | {peak} |"
+            )
     return lines
 
 

@@ -269,8 +269,8 @@ def clips() -> str:
     report = json.loads((DOCS / "assets" / "pony.json").read_text(encoding="utf-8"))
     lines = [
         "![one clip of each family, the first of the measured ones](docs/assets/pony.png)\n",
-        f"{report['total']['clips']} held-out prompts, one clip each; brackets: 95 % intervals. *On time*: seen events that have",
-        "a sound between -45 and +125 ms. *Control*: the same pictures, each with the sound of another clip.\n",
+        f"{report['total']['clips']} held-out prompts, one clip each; brackets: 95 % intervals. *On time*: seen events",
+        "that have a sound between -45 and +125 ms. *Control*: the same pictures, each with the sound of another clip.\n",
         "| | clips | shows what was asked | in the right colour | on time | control |",
         "|---|--:|--:|--:|--:|--:|",
     ]

@@ -3,8 +3,8 @@
     happyhorse eval --clips 128 -o runs/eval/pony && python docs/pictures.py runs/eval/pony
     python docs/generate.py
 
-Of each family the first clip is shown, whatever it looks like. Writes `docs/assets/pony.png` (one row a clip: six frames
-and the spectrogram) and `docs/assets/pony.json` (the report, and the prompts of the rows).
+Of each family the first clip is shown, whatever it looks like. Writes `docs/assets/pony.png` (one row a clip: six
+frames and the spectrogram) and `docs/assets/pony.json` (the report, and the prompts of the rows).
 """
 
 import json

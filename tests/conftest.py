@@ -1,5 +1,7 @@
 """A whole tiny model with random weights, on disk: the real modules and the real code path, in milliseconds."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,72 @@ def published_15b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from published import write
 
     return write(tmp_path_factory.mktemp("published") / "happyhorse-15b")
+
+
+@pytest.fixture(scope="session")
+def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parts of a tiny 15B as files: real denoisers and decoder, stand-ins of the right kinds for the rest."""
+    import torch
+    from safetensors.torch import save_file
+
+    from published import DENOISERS, write_denoiser, write_turbo
+
+    folder, generator = tmp_path_factory.mktemp("weights"), torch.Generator().manual_seed(0)
+    write_turbo(folder / "turbo_vae", generator)
+    for name, settings in DENOISERS.items():
+        write_denoiser(folder / name, settings, generator, name == "base", name == "540p_sr")
+    for part in ("Wan2.2-TI2V-5B-Diffusers/vae", "stable-audio-open-1.0/vae", "t5gemma-9b-9b-ul2"):
+        place = folder / part
+        place.mkdir(parents=True)
+        (place / "config.json").write_text("{}")
+        if part.startswith("t5"):
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                (place / name).write_text("{}")
+            save_file({"a": torch.zeros(9)}, place / "model-00001-of-00001.safetensors")
+            index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
+            (place / "model.safetensors.index.json").write_text(json.dumps(index))
+        else:
+            save_file({"a": torch.zeros(9)}, place / "diffusion_pytorch_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_parts(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as training leaves it, with a student of two steps and an upscaler."""
+    import torch
+
+    from happyhorse import checkpoint
+    from happyhorse.generate.denoiser import load_denoiser
+    from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
+    from happyhorse.model.lowrank import Adapted, names_of
+
+    run = tmp_path_factory.mktemp("run")
+    for folder in ("flow", "student", "upscale"):
+        (run / folder).mkdir()
+    shutil.copy(tiny_model / "codec.safetensors", run)
+    shutil.copy(tiny_model / "denoiser.safetensors", run / "flow")
+
+    def drawn(module: torch.nn.Module, scale: float) -> None:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                draw = torch.Generator().manual_seed(parameter.numel())
+                parameter.add_(scale * torch.randn(parameter.shape, generator=draw))
+
+    base = run / "flow" / "denoiser.safetensors"
+    model = Adapted(load_denoiser(base)[0], ("student",), 2, torch.Generator().manual_seed(0))
+    drawn(model, 0.3)
+    defaults = {"steps": 2, "guidance": 1.0, "audio_guidance": 1.0, "sampler": "euler"}
+    facts = {"base": checkpoint.sha256(base), "defaults": defaults, "ladder": {"0-guided": {"fjd": 3.0}}}
+    adapter = names_of(model.state_dict(), "student")
+    part = checkpoint.Checkpoint("denoiser-lora", {"rank": 2}, adapter, facts)
+    checkpoint.save(run / "student" / "student.safetensors", part)
+
+    upscaler = Upscaler(UpscalerConfig(width=32, layers=1, head_dim=16, groups=1))
+    drawn(upscaler, 0.1)
+    wide = torch.zeros(192, 48, 9)
+    wide[:, :, 4] = torch.eye(48).repeat(4, 1)  # each latent four times, its neighbours not at all
+    upscaler.basis.copy_(wide.flatten(1))
+    facts = {"keep": 0.8, "sampler": {"steps": 2, "shift": 3.0}}
+    part = checkpoint.Checkpoint("upscaler", upscaler.plain(), upscaler.state_dict(), facts)
+    checkpoint.save(run / "upscale" / "upscaler.safetensors", part)
+    return run

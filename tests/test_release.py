@@ -3,11 +3,15 @@
 import shutil
 
 import pytest
+import torch
 
 from happyhorse import checkpoint
 from happyhorse import release as releases
 from happyhorse.codec import latent_version
+from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.generate.load import load
+from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
+from happyhorse.model.lowrank import Adapted
 from happyhorse.release import release
 
 
@@ -37,6 +41,36 @@ def test_a_released_model_loads_and_its_card_tells_what_it_is(run, tmp_path):
     load(tmp_path / "weights" / "small")
     card = files[-1].read_text()
     assert "6 steps of 2 clips" in card and "### 4 clips" in card and "![" not in card
+
+
+def test_student_and_super_resolution_go_with_it(run, tmp_path):
+    """And a student of other weights does not."""
+    latents = latent_version(str(run / "codec.safetensors"))
+    base = checkpoint.sha256(run / "flow" / "denoiser.safetensors")
+    model = Adapted(
+        load_denoiser(run / "flow" / "denoiser.safetensors")[0], ("student",), 2, torch.Generator()
+    )
+    facts = {"codec": latents, "base": base, "rung": "1-trajectory", "steps": 40}
+    facts |= {"defaults": {"steps": 8, "sampler": "euler"}}
+    part = checkpoint.Checkpoint("denoiser-lora", {"rank": 2}, model.adapter("student"), facts)
+    checkpoint.save(run / "student" / "student.safetensors", part)
+    upscaler = Upscaler(UpscalerConfig(width=32, layers=1, head_dim=16, groups=1))
+    known = {"codec": latents, "keep": 0.8, "sampler": {"steps": 4, "shift": 3.0}, "steps": 70}
+    known |= {"recipe": {"loop": {"batch": 9}}, "world": {"width": 192, "height": 128}}
+    whole = checkpoint.Checkpoint("upscaler", upscaler.plain(), upscaler.state_dict(), known)
+    checkpoint.save(run / "upscale" / "upscaler.safetensors", whole)
+    files = release(run, "small", None, tmp_path / "weights")
+    assert {file.stem for file in files} == {"codec", "denoiser", "student", "upscaler", "README"}
+    card = files[-1].read_text()
+    assert (
+        "1-trajectory, 40 steps; it samples in 8 steps (euler)" in card and "192x128: 70 steps of 9" in card
+    )
+    model = load(tmp_path / "weights" / "small")
+    assert model.request("a").steps == 8 and model.request("a").width == 192
+    again = checkpoint.Checkpoint("denoiser-lora", part.config, part.weights, part.facts | {"base": "x"})
+    checkpoint.save(run / "student" / "student.safetensors", again)
+    with pytest.raises(ValueError, match="student of other weights"):
+        release(run, "small", None, tmp_path / "weights")
 
 
 def test_parts_of_different_runs_are_refused(run, tmp_path):

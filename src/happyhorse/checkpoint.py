@@ -116,7 +116,8 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], name: str = "the
     have another shape; `name` says in it where the weights are from.
     """
     own = module.state_dict()
-    check_fit(*({key: tuple(t.shape) for key, t in some.items()} for some in (own, weights)), name)
+    wanted, given = ({key: tuple(t.shape) for key, t in some.items()} for some in (own, weights))
+    check_fit(wanted, given, name)
     if any(tensor.is_meta for tensor in own.values()):
         copies = {key: weights[key].detach().to(tensor.dtype, copy=True) for key, tensor in own.items()}
         module.load_state_dict(copies, assign=True)

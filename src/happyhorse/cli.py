@@ -14,11 +14,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from happyhorse import __version__, cli_engine, cli_eval, cli_generate, cli_train
+from happyhorse import __version__, cli_engine, cli_eval, cli_generate, cli_serve, cli_train
 from happyhorse import cli_show as show
 from happyhorse.errors import explain
 
-LIFE = ("world", "data", "train", "release", "pull", "plan", "generate", "eval", "models")
+LIFE = ("world", "data", "train", "release", "pull", "plan", "generate")
+LIFE += ("serve", "worker", "batch", "keys", "eval", "models")
 
 
 class InLifeOrder(TyperGroup):
@@ -57,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-MAKE, USE, LOOK = "Make a model", "Make clips", "Look and judge"
+MAKE, USE, SERVE, LOOK = "Make a model", "Make clips", "Serve clips", "Look and judge"
 world_app, data_app, train_app = typer.Typer(), typer.Typer(), typer.Typer()
 app.add_typer(world_app, name="world", **_group("The procedural world that the small model learns.", MAKE))
 app.add_typer(data_app, name="data", **_group("Clips on disk: render them, look at them.", MAKE))
@@ -219,6 +220,9 @@ for verb in (cli_train.codec, cli_train.flow, cli_train.distill, cli_train.upsca
 app.command(rich_help_panel=USE)(cli_engine.pull)
 app.command(rich_help_panel=USE)(cli_engine.planning(cli_generate.generate, cli_generate.fields))
 app.command(rich_help_panel=USE)(cli_generate.generate)
+for verb in (cli_serve.serve, cli_serve.worker, cli_serve.batch):
+    app.command(rich_help_panel=SERVE)(verb)
+app.add_typer(cli_serve.keys_app, name="keys", **_group("Keys that let callers in.", SERVE))
 app.command(rich_help_panel=LOOK)(cli_engine.models)
 for verb in (cli_eval.judge, cli_eval.recogniser):
     train_app.command()(verb)

@@ -50,9 +50,9 @@ def pull(
     def announce(pieces: Any, room: int) -> None:
         for piece in pieces:
             licence = SOURCES[piece.part].licence
-            show.say(f"{piece.part}: {PARTS[piece.part].does}; {piece.size / 1e9:.1f} GB, {licence}", "pull")
+            show.say(f"{piece.part}: {PARTS[piece.part].does}; {_size(piece.size)}, {licence}", "pull")
         if pieces:
-            show.say(f"{room / 1e9:.1f} GB of the disk of {installed_path()} will be needed", "pull")
+            show.say(f"{_size(room)} of the disk of {installed_path()} will be needed", "pull")
 
     names = [name.strip() for name in variant.split(",") if name.strip()]
     with show.progress() as report:
@@ -78,7 +78,7 @@ def models(json: Json = False) -> None:
         path = str(models_folder() / name)
         lines = [name]
         for part in parts:
-            state = f"{part.size / 1e9:.1f} GB" if part.state == "complete" else f"{part.state}; {part.why}"
+            state = _size(part.size) if part.state == "complete" else f"{part.state}, {part.why}"
             state = "not pulled" if part.state == "absent" else state
             lines.append(f"  {part.part:8} {PARTS[part.part].does}: {state}")
         described = {part.part: {"state": part.state, "why": part.why, "bytes": part.size} for part in parts}
@@ -115,10 +115,14 @@ def planning(
     return plan
 
 
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
 def plan_facts(plan: Any) -> dict[str, Any]:
     """An `engine.plan.Plan` as plain values: bytes, and seconds or None."""
     stages = [
-        {"stage": stage.name, "peak": stage.peak, "seconds": stage.seconds, "loading": stage.loading}
+        {"stage": stage.name, "peak": stage.peak, "seconds": stage.seconds, "reads": stage.reads}
         for stage in plan.stages
     ]
     return {
@@ -142,19 +146,18 @@ def plan_facts(plan: Any) -> dict[str, Any]:
 def plan_lines(plan: Any) -> str:
     """An `engine.plan.Plan` for a person: a row for each stage, then the whole."""
 
-    def row(name: str, peak: int, seconds: float | None, loading: float | None) -> str:
-        times = ("" if value is None else f"{value:.1f}" for value in (seconds, loading))
-        return f"  {name:20}{peak / 1e9:8.1f}" + "".join(f"{time:>10}" for time in times)
+    def row(name: str, peak: int, seconds: float | None, reads: int) -> str:
+        time, read = "" if seconds is None else f"{seconds:.1f}", f"{reads / 1e9:.1f}" if reads else ""
+        return f"  {name:20}{peak / 1e9:8.1f}{time:>10}{read:>10}".rstrip()
 
     device = plan.device
     lines = [
         f"{device.name}: {device.free / 1e9:.1f} of {device.memory / 1e9:.1f} GB free",
         f"  {plan.policy}",
     ]
-    lines += ["", f"  {'':20}{'GB':>8}{'seconds':>10}{'loading':>10}"]
-    lines += [row(stage.name, stage.peak, stage.seconds, stage.loading) for stage in plan.stages]
-    loading = [stage.loading for stage in plan.stages]
-    lines.append(row("in all", plan.peak, plan.seconds, None if None in loading else sum(loading)))
+    lines += ["", f"  {'':20}{'GB':>8}{'seconds':>10}{'reads GB':>10}"]
+    lines += [row(stage.name, stage.peak, stage.seconds, stage.reads) for stage in plan.stages]
+    lines.append(row("in all", plan.peak, plan.seconds, sum(stage.reads for stage in plan.stages)))
     if plan.host:
         lines.append(f"  {plan.host / 1e9:.1f} GB of the machine's own memory hold what waits for the device")
     lines.append(f"  does not fit: {plan.refusal}" if plan.refusal else "  fits")

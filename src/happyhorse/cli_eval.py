@@ -17,8 +17,10 @@ SOURCES = ("model", "codec", "world")
 
 def evaluate(
     what: Annotated[
-        Literal["clips", "speech"],
-        typer.Argument(help="Clips of every family, or talking faces in seven languages."),
+        Literal["clips", "speech", "steps"],
+        typer.Argument(
+            help="Clips of every family; talking faces in seven languages; a student of few steps and its teacher."
+        ),
     ] = "clips",
     model: Annotated[
         str, typer.Option(help="Name of a model (see: happyhorse models), or a folder with weights.")
@@ -49,17 +51,24 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/eval/MODEL or MODEL-speech.")
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Speech: the page to write, with pictures.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Speech, steps: the page to write, with pictures.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make clips of held-out prompts and measure them, beside renders: sync, lips and speech, what is shown, faults."""
     from happyhorse.eval import report as reports
     from happyhorse.eval.run import Plan
 
+    if what == "steps":
+        if family or first_frames or source or steps or guidance:
+            raise ValueError("steps are measured on clips of all families; give --model and --clips alone")
+        _steps(model, clips, workers, output, page, json)
+        return
     if what == "speech" and (family or first_frames):
         raise ValueError("speech is measured on talking faces; leave out --family and --first-frames")
     if what == "clips" and page:
-        raise ValueError("--page goes with: happyhorse eval speech")
+        raise ValueError("--page goes with: happyhorse eval speech, happyhorse eval steps")
     folder = output or Path("runs") / "eval" / (Path(model).name + ("-speech" if what == "speech" else ""))
     folder.mkdir(parents=True, exist_ok=True)
     asked = {key: value for key, value in (("steps", steps), ("guidance", guidance)) if value is not None}
@@ -111,6 +120,20 @@ def _speech(
     what += f"guidance {asked.guidance:g} and {asked.audio_guidance:g}."
     written = speech_page.write(figures, what, plan.folder, page or plan.folder / "speech.md")
     return figures, speech_page.markdown(figures, what), written
+
+
+def _steps(model: str, clips: int, workers: int, output: Path | None, page: Path | None, json: bool) -> None:
+    from happyhorse.eval import steps, steps_page
+    from happyhorse.generate.load import load_pony
+
+    folder = output or Path("runs") / "eval" / f"{Path(model).name}-steps"
+    with show.progress() as report:
+        figures = steps.measure(model, clips, folder, workers=workers, progress=report)
+    ladder = load_pony(model).facts.get("ladder", {})
+    what = f"Model {Path(model).name}, {clips} clips."
+    written = steps_page.write(figures, ladder, what, folder, page or folder / "distillation.md")
+    text = steps_page.markdown(figures, ladder)
+    show.result({"figures": figures, "ladder": ladder, "path": str(written)}, f"{text}\n\n{written}", json)
 
 
 def judge(output: Folder = None, json: Json = False) -> None:

@@ -23,17 +23,25 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
     together, or where the released weights would exceed 64 MB.
     """
     codec_path, denoiser_path = run / "codec.safetensors", run / "flow" / "denoiser.safetensors"
-    others = [run / "student" / "student.safetensors", run / "upscale" / "upscaler.safetensors"]
-    whole = [codec_path, denoiser_path, *filter(Path.is_file, others)]
-    loaded = {part.kind: part for part in map(checkpoint.load, whole)}
+    others = {
+        "denoiser-lora": run / "student" / "student.safetensors",
+        "upscaler": run / "upscale" / "upscaler.safetensors",
+    }
+    paths = {"codec": codec_path, "denoiser": denoiser_path}
+    paths |= {kind: path for kind, path in others.items() if path.is_file()}
+    loaded = {kind: checkpoint.load(path, kind) for kind, path in paths.items()}
     latents, base = latent_version(str(codec_path)), checkpoint.sha256(denoiser_path)
-    for path, part in zip(whole[1:], list(loaded.values())[1:], strict=True):
-        if part.facts.get("codec") != latents:
-            raise ValueError(f"{path} was trained on other latents than those of {codec_path}: train it anew")
-    if "denoiser-lora" in loaded and loaded["denoiser-lora"].facts["base"] != base:
-        raise ValueError(f"{others[0]} is the student of other weights than {denoiser_path}: distil it anew")
+    for kind, part in loaded.items():
+        if kind != "codec" and part.facts.get("codec") != latents:
+            raise ValueError(
+                f"{paths[kind]} was trained on other latents than those of {codec_path}: train it anew"
+            )
+        if kind == "denoiser-lora" and part.facts.get("base") != base:
+            raise ValueError(
+                f"{paths[kind]} is the student of other weights than {denoiser_path}: distil it anew"
+            )
     folder = into / name
-    parts = [path for file in whole for path in checkpoint.files(file)]
+    parts = [path for file in paths.values() for path in checkpoint.files(file)]
     kept = (path for path in into.rglob("*.safetensors") if folder not in path.parents)
     megabytes = sum(path.stat().st_size for path in (*parts, *kept)) / 1e6
     if megabytes > LARGEST_MB:

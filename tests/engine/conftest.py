@@ -1,7 +1,6 @@
 """Tiny networks with every kind of layer, and what they read."""
 
 import dataclasses
-import json
 
 import pytest
 import torch
@@ -58,29 +57,3 @@ def run():
             return horse(*inputs, coords, window=Window(grid.frame_tokens, 1))[0].cpu()
 
     return once
-
-
-@pytest.fixture(scope="session")
-def weights_folder(tmp_path_factory):
-    """Parts of a tiny 15B as files: real denoisers and decoder, stand-ins of the right kinds for the rest."""
-    from safetensors.torch import save_file
-
-    from published import DENOISERS, write_denoiser, write_turbo
-
-    folder, generator = tmp_path_factory.mktemp("weights"), torch.Generator().manual_seed(0)
-    write_turbo(folder / "turbo_vae", generator)
-    for name, settings in DENOISERS.items():
-        write_denoiser(folder / name, settings, generator, name == "base", name == "540p_sr")
-    for part in ("Wan2.2-TI2V-5B-Diffusers/vae", "stable-audio-open-1.0/vae", "t5gemma-9b-9b-ul2"):
-        place = folder / part
-        place.mkdir(parents=True)
-        (place / "config.json").write_text("{}")
-        if part.startswith("t5"):
-            for name in ("tokenizer.json", "tokenizer_config.json"):
-                (place / name).write_text("{}")
-            save_file({"a": torch.zeros(9)}, place / "model-00001-of-00001.safetensors")
-            index = {"weight_map": {"a": "model-00001-of-00001.safetensors"}}
-            (place / "model.safetensors.index.json").write_text(json.dumps(index))
-        else:
-            save_file({"a": torch.zeros(9)}, place / "diffusion_pytorch_model.safetensors")
-    return folder

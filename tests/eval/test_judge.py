@@ -26,8 +26,9 @@ def test_whereabouts_of_colours():
     places = judge.whereabouts(judge.pictures(picture))[0].reshape(len(COLORS), 2, 8, 14).square()
     blue, yellow = places[COLORS.index("blue")], places[COLORS.index("yellow")]
     assert blue[0, 6, 10] == pytest.approx(1.0, abs=0.01) and yellow[0, 6, 10] == pytest.approx(0.0, abs=0.01)
-    half = pytest.approx(0.5, abs=0.03)  # yellow has neighbours in the palette that take a little of it
-    assert blue[0, 1, 2] == half and yellow[0, 1, 2] == half
+    # of the frames 0, 3 and 6 the last has it; yellow has neighbours in the palette that take a little of it
+    assert blue[0, 1, 2] == pytest.approx(2 / 3, abs=0.03)
+    assert yellow[0, 1, 2] == pytest.approx(1 / 3, abs=0.03)
     assert yellow[1, 1, 2] == pytest.approx(2 / 7, abs=0.02)
     assert yellow[1, 6, 10] == pytest.approx(0.0, abs=0.01)
 
@@ -44,6 +45,7 @@ def small() -> judge.Judge:
 
 def test_a_small_judge_learns(small):
     assert small.accuracy["family"] > 0.9 and small.accuracy["sound"] > 0.9 and small.accuracy["color"] > 0.4
+    assert "hooves" not in small.accuracy, "there was no horse to learn from"
     scene = sample(5, 3.0, ["clock"])
     rain = sample(5, 3.0, ["rain"])
     verdict = small(render(scene, 224, 128), hear(rain))
@@ -66,7 +68,8 @@ def test_a_judge_is_saved_and_read_back(small, tmp_path):
 @pytest.mark.slow
 def test_the_recipe_reaches_its_accuracy():
     accuracy = train_judge.train().accuracy
-    assert accuracy["family"] > 0.98 and accuracy["sound"] > 0.98 and accuracy["color"] > 0.95
+    assert accuracy["family"] > 0.99 and accuracy["sound"] > 0.98 and accuracy["color"] > 0.98
+    assert accuracy["hooves"] > 0.95
 
 
 @pytest.mark.parametrize("family", [name for name in {**MAIN, **SOUGHT} if name in available()])

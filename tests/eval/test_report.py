@@ -7,6 +7,7 @@ import pytest
 
 from happyhorse.eval import plots, report
 from happyhorse.eval.clips import PERFECT, Report, Seen, gather, look, moments
+from happyhorse.eval.hooves import Stride
 from happyhorse.eval.judge import Ear, Eye, Hue, Judge, Verdict
 from happyhorse.world.scene import Scene, hear, render, sample
 
@@ -24,7 +25,7 @@ class Parrot(Judge):
         return Verdict("xylophone", "red", "rain")
 
 
-PARROT = Parrot(Eye(1), Hue(1), Ear(1), ("xylophone",), {"family": 1.0})
+PARROT = Parrot(Eye(1), Hue(1), Ear(1), Stride(), ("xylophone",), {"family": 1.0})
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 from happyhorse import media
 from happyhorse.data.source import HELDOUT
 from happyhorse.eval import run
+from happyhorse.eval.hooves import Stride
 from happyhorse.eval.judge import Ear, Eye, Hue, Judge
 from happyhorse.eval.run import Plan
 from happyhorse.generate.load import load
@@ -14,7 +15,7 @@ from happyhorse.world.scene import sample
 
 @pytest.fixture
 def plan(tiny_model, tmp_path, monkeypatch) -> Plan:
-    judge = Judge(Eye(2), Hue(2), Ear(2), ("balls", "rain"), {"family": 1.0})
+    judge = Judge(Eye(2), Hue(2), Ear(2), Stride(), ("balls", "rain"), {"family": 1.0})
     monkeypatch.setattr(run, "judge", lambda: judge)
     monkeypatch.setattr(run, "recogniser", lambda: None)
     return Plan(str(tiny_model), tmp_path, {"steps": 1, "seconds": 1.0}, first_frames=True)

@@ -1,67 +1,19 @@
 """A model of several parts: the student in its place, clips twice as large, and each of them left out."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import happyhorse
 from happyhorse import checkpoint
 from happyhorse.generate import load as loading
-from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.generate.load import load
 from happyhorse.generate.pipeline import make
-from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
-from happyhorse.model.lowrank import Adapted, names_of
-
-DEFAULTS = {"steps": 2, "guidance": 1.0, "audio_guidance": 1.0, "sampler": "euler"}
 
 
-def drawn(module: torch.nn.Module, scale: float) -> None:
-    with torch.no_grad():
-        for parameter in module.parameters():
-            draw = torch.Generator().manual_seed(parameter.numel())
-            parameter.add_(scale * torch.randn(parameter.shape, generator=draw))
-
-
-@pytest.fixture(scope="module")
-def parts(tiny_model, tmp_path_factory) -> Path:
-    """The tiny model as training leaves it, with a student and an upscaler."""
-    run = tmp_path_factory.mktemp("run")
-    for folder in ("flow", "student", "upscale"):
-        (run / folder).mkdir()
-    shutil.copy(tiny_model / "codec.safetensors", run)
-    shutil.copy(tiny_model / "denoiser.safetensors", run / "flow")
-    model = Adapted(
-        load_denoiser(run / "flow" / "denoiser.safetensors")[0], ("student",), 2, torch.Generator()
-    )
-    drawn(model, 0.3)
-    facts = {"base": checkpoint.sha256(run / "flow" / "denoiser.safetensors"), "defaults": DEFAULTS}
-    part = checkpoint.Checkpoint("denoiser-lora", {"rank": 2}, names_of(model.state_dict(), "student"), facts)
-    checkpoint.save(run / "student" / "student.safetensors", part)
-    upscaler = Upscaler(UpscalerConfig(width=32, layers=1, head_dim=16, groups=1))
-    drawn(upscaler, 0.1)
-    square = torch.eye(48).repeat(4, 1)  # each latent four times
-    upscaler.basis.copy_(_centre(square))
-    facts = {"keep": 0.8, "sampler": {"steps": 2, "shift": 3.0}}
-    checkpoint.save(
-        run / "upscale" / "upscaler.safetensors",
-        checkpoint.Checkpoint("upscaler", upscaler.plain(), upscaler.state_dict(), facts),
-    )
-    return run
-
-
-def _centre(square: torch.Tensor) -> torch.Tensor:
-    """Columns [192, 9 * 48] that read the middle one of nine neighbours of each channel."""
-    wide = torch.zeros(192, 48, 9)
-    wide[:, :, 4] = square
-    return wide.flatten(1)
-
-
-def test_clips_are_of_the_student_and_twice_as_large(parts):
-    model = load(parts)
+def test_clips_are_of_the_student_and_twice_as_large(tiny_parts):
+    model = load(tiny_parts)
     request = model.request("a red ball", seed=3)
     assert (request.width, request.height, request.steps, request.sampler) == (192, 128, 2, "euler")
     assert request.guidance == request.audio_guidance == 1 and request.upscale_steps == 2
@@ -70,14 +22,14 @@ def test_clips_are_of_the_student_and_twice_as_large(parts):
     video = np.concatenate(list(making.frames))
     assert video.shape == (15, 128, 192, 3) and making.audio.shape == (15 * 640,)
     assert stages.count("denoise") == 2 and stages.count("upscale") == 2
-    small = happyhorse.generate("a red ball", model=parts, seed=3, upscale=False)
+    small = happyhorse.generate("a red ball", model=tiny_parts, seed=3, upscale=False)
     assert small.video.shape == (15, 64, 96, 3) and np.array_equal(small.audio, making.audio)
-    by_size = happyhorse.generate("a red ball", model=parts, seed=3, width=96, height=64)
+    by_size = happyhorse.generate("a red ball", model=tiny_parts, seed=3, width=96, height=64)
     assert np.array_equal(by_size.video, small.video)
 
 
-def test_the_base_is_beside_its_student(parts):
-    base, student = load(parts / "flow"), load(parts)
+def test_the_base_is_beside_its_student(tiny_parts):
+    base, student = load(tiny_parts / "flow"), load(tiny_parts)
     assert base.request("a").steps == 3 and base.upscaler is None
     assert student.facts["vocabulary"] == base.facts["vocabulary"]
     one, two = (
@@ -95,15 +47,15 @@ def test_the_base_is_beside_its_student(parts):
         for m in (base, student)
     )
     assert not np.array_equal(one, two)
-    alone = load(parts / "student" / "student.safetensors")
+    alone = load(tiny_parts / "student" / "student.safetensors")
     assert alone.request("a").steps == 2 and alone.upscaler is None
 
 
-def test_names_in_the_package(parts, tmp_path, monkeypatch):
+def test_names_in_the_package(tiny_parts, tmp_path, monkeypatch):
     folder = tmp_path / "weights" / "foal"
     folder.mkdir(parents=True)
     for part in ("codec", "flow/denoiser", "student/student", "upscale/upscaler"):
-        shutil.copy(parts / f"{part}.safetensors", folder)
+        shutil.copy(tiny_parts / f"{part}.safetensors", folder)
     monkeypatch.setattr(loading, "PACKAGED", tmp_path / "weights")
     assert loading.packaged() == ["foal", "foal-base"]
     foal, base = loading.load_pony("foal"), loading.load_pony("foal-base")
@@ -117,8 +69,8 @@ def test_names_in_the_package(parts, tmp_path, monkeypatch):
         loading.load_pony("fole-base")
 
 
-def test_a_first_frame_is_encoded_at_both_sizes(parts):
-    model = load(parts)
+def test_a_first_frame_is_encoded_at_both_sizes(tiny_parts):
+    model = load(tiny_parts)
     picture = np.zeros((128, 192, 3), np.uint8)
     picture[::2] = 255  # lines that the small size cannot show
     clip = happyhorse.generate("a red ball", model=model, seed=1, first_frame=picture)
@@ -127,9 +79,9 @@ def test_a_first_frame_is_encoded_at_both_sizes(parts):
 
 
 @pytest.mark.parametrize("kind", ["video", "extend", "retake"])
-def test_given_clips_are_made_at_both_sizes(parts, kind):
+def test_given_clips_are_made_at_both_sizes(tiny_parts, kind):
     """What is kept of a large clip is kept as it is, at its size."""
-    model = load(parts)
+    model = load(tiny_parts)
     source = happyhorse.generate("a red ball", model=model, seed=2, seconds=0.8)
     more = {"span": (0.3, 0.5)} if kind == "retake" else {"seconds": 0.6} if kind == "extend" else {}
     clip = happyhorse.generate("a blue ball", model=model, seed=4, **{kind: source}, **more)
@@ -138,8 +90,8 @@ def test_given_clips_are_made_at_both_sizes(parts, kind):
     assert len(clip.video) == (35 if kind == "extend" else 20)
 
 
-def test_what_does_not_belong_together_is_refused(parts, tmp_path):
-    broken = shutil.copytree(parts, tmp_path / "broken")
+def test_what_does_not_belong_together_is_refused(tiny_parts, tmp_path):
+    broken = shutil.copytree(tiny_parts, tmp_path / "broken")
     part = checkpoint.load(broken / "flow" / "denoiser.safetensors")
     again = checkpoint.Checkpoint("denoiser", part.config, part.weights, part.facts | {"more": 1})
     checkpoint.save(broken / "flow" / "denoiser.safetensors", again)
@@ -154,8 +106,8 @@ def test_what_does_not_belong_together_is_refused(parts, tmp_path):
     with pytest.raises(ValueError, match=r"upscaler\.safetensors was trained on another codec"):
         load(broken / "flow" / "..")
     with pytest.raises(ValueError, match="192x128 is made by super-resolution; without it ask for 96x64"):
-        load(parts).request("a", width=192, height=128, upscale=False)
+        load(tiny_parts).request("a", width=192, height=128, upscale=False)
     with pytest.raises(ValueError, match="multiples of 64 between 128 and 1024 pixels; ask for 320x192"):
-        load(parts).request("a", width=300, height=200)
+        load(tiny_parts).request("a", width=300, height=200)
     with pytest.raises(ValueError, match="has no upscale_guidance"):
-        load(parts).request("a", upscale_guidance=2.0)
+        load(tiny_parts).request("a", upscale_guidance=2.0)

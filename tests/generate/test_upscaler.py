@@ -46,25 +46,40 @@ def test_four_latents_stand_where_one_did():
     assert torch.allclose(model.guess(small), copied, atol=0.01)
 
 
-def test_it_starts_from_nothing_and_sees_what_is_near():
+def test_it_starts_from_the_difference_and_sees_what_is_near():
     model, x, given = Upscaler(TINY), drawn(2, 4, 5, 8, 12), torch.zeros(2, 5).bool()
-    assert not model(x, given).any()
+    guess = drawn(2, 4, 5, 8, 12, seed=1)
+    assert torch.allclose(model(x, guess, given), x - guess)
     alive(model)
-    before = model(x, given)
-    changed = x.clone()
-    changed[0, :, 4, 7, 11] += 1
-    apart = (model(changed, given) - before).abs().amax(1) > 1e-5
-    assert apart[0, 4, 7, 11] and not apart[1].any()
-    assert not apart[0, :2].any() and not apart[0, :, :, :4].any(), (
-        "two layers reach two frames and two tiles"
-    )
+    before = model(x, guess, given) - x
+    for own, other in ((x, guess), (guess, x)):
+        changed = own.clone()
+        changed[0, :, 4, 7, 11] += 1
+        inputs = (changed, other) if own is x else (other, changed)
+        apart = (model(*inputs, given) - inputs[0] - before).abs().amax(1) > 1e-5
+        assert apart[0, 4, 7, 11] and not apart[1].any()
+        # the multiple of the difference is one number a frame; the detail reaches two frames and two tiles
+        assert not apart[0, :2].any()
     given[0, 0] = True
-    assert ((model(x, given) - before).abs().amax((1, 3, 4)) > 1e-5)[0, 0]
+    assert ((model(x, guess, given) - x - before).abs().amax((1, 3, 4)) > 1e-5)[0, 0]
+
+
+def test_the_multiple_is_one_number_a_frame():
+    model = Upscaler(TINY)
+    with torch.no_grad():  # the second half of the outputs, whatever the stream is
+        weight = model.horse.final_linear_video.weight.unflatten(0, (4, 2, 4))
+        weight[:, 1] = 0.05 * drawn(*weight[:, 1].shape)
+    x, guess = drawn(1, 4, 2, 4, 4), drawn(1, 4, 2, 4, 4, seed=1)
+    ratio = model(x, guess, torch.zeros(1, 2).bool()) / (x - guess)
+    assert torch.allclose(ratio, ratio.mean((1, 3, 4), keepdim=True).expand_as(ratio), atol=1e-3)
+    assert not torch.allclose(ratio, torch.ones(()), atol=1e-4)
 
 
 def test_all_parameters_that_are_used_learn():
     model = alive(Upscaler(TINY))
-    model(drawn(1, 4, 2, 4, 4), torch.tensor([[True, False]])).square().mean().backward()
+    model(
+        drawn(1, 4, 2, 4, 4), drawn(1, 4, 2, 4, 4, seed=1), torch.tensor([[True, False]])
+    ).square().mean().backward()
     idle = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
     assert all("audio" in name or "text" in name for name in idle), idle
     blocks = model.row_blocks("horse.block.layers.0.attention.linear_qkv.weight", torch.zeros(0, 0))
@@ -79,5 +94,5 @@ def test_a_file_is_the_model(tmp_path):
     same, facts = load_upscaler(tmp_path / "u.safetensors")
     x, given = drawn(1, 4, 2, 4, 6), torch.zeros(1, 2).bool()
     assert facts == {"keep": 0.8} and same.config == TINY
-    assert torch.allclose(same(x, given), model(x, given), atol=1e-6)
+    assert torch.allclose(same(x, 0 * x, given), model(x, 0 * x, given), atol=1e-6)
     assert torch.equal(same.guess(x), model.guess(x))

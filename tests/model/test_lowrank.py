@@ -107,6 +107,25 @@ def test_a_copy_of_an_adapter_is_the_adapter():
         assert torch.equal(a, b)
 
 
+def test_layers_computed_again_use_the_adapter_of_their_pass():
+    """Another role passes between the student's forward and backward pass, as in distribution matching."""
+    gradients = []
+    for light in (False, True):
+        model = Adapted(denoiser(), ("student", "critic"), 2, generator())
+        for name in ("student", "critic"):
+            drawn(model, name, 1)
+        if light:
+            model.lighten()
+        video, _ = model(*inputs(), adapter="student")
+        with torch.no_grad():
+            model(*inputs(), adapter="critic")
+            model(*inputs(), adapter=None)
+        video.square().mean().backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.allclose(gradients[0][name], g, atol=1e-6) for name, g in gradients[1].items())
+
+
 def test_paces_are_those_of_the_adapters():
     model = Adapted(denoiser(), ("student", "critic"), 2, generator())
     model.paces = {"critic": 4.0}

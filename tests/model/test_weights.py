@@ -185,6 +185,12 @@ def test_a_conversion_of_other_weights_replaces_everything(full, tmp_path):
     assert all(torch.equal(loaded[key], other[key]) for key in other)
 
 
+def test_nothing_is_converted_in_place(full):
+    with pytest.raises(ValueError, match="converted into another folder"):
+        convert(full[0], full[0] / ".")
+    load_horse(full[0])
+
+
 def test_a_full_disk_is_noticed_first(full, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 1000))
     with pytest.raises(OSError, match=r"needs 0\.0 GB and the disk has 0\.0 GB left; free some space"):

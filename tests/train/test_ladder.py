@@ -52,7 +52,9 @@ def test_all_rungs_are_climbed_and_the_best_one_is_the_student(teacher, tmp_path
     scores = {name: table["figures"][name].get("score", float("inf")) for name in RUNGS}
     assert table["best"] == min(scores, key=lambda name: scores[name])
     part = checkpoint.load(path, "denoiser-lora")
-    assert part.facts["rung"] == table["best"]
+    assert part.facts["rung"] == table["best"] and part.facts["ladder"].keys() == table["figures"].keys()
+    own = checkpoint.load(tmp_path / "distill" / table["best"] / "student.safetensors").weights
+    assert all(torch.equal(tensor, own[key]) for key, tensor in part.weights.items())
     assert part.facts["base"] == checkpoint.sha256(teacher / "denoiser.safetensors")
     assert part.facts["shifts"] == FLOW.shifts and part.facts["vocabulary"]
     assert {"teacher's clips", "teacher's solutions", *(f"distill {name}" for name in RUNGS)} == set(said)

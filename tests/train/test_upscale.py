@@ -70,7 +70,7 @@ def test_a_perfect_model_has_no_error_and_given_frames_are_clean(objective, monk
     """The velocity at a level s of the path from c to x0 is (x_s - x0) / s; what is given is x0, and not judged."""
     seen = {}
 
-    def perfect(x, given):
+    def perfect(x, guess, given):
         seen["x"], seen["given"] = x, given
         apart = torch.full_like(x, 1e3)
         return torch.where(given[:, None, :, None, None], apart, (x - seen["large"]) / seen["levels"])
@@ -94,7 +94,7 @@ def test_a_perfect_model_has_no_error_and_given_frames_are_clean(objective, monk
 def test_the_path_begins_at_the_corrupted_guess(objective):
     """At level 1 the variance is that of a guess a times and of noise sqrt(1 - a^2) times."""
     captured = []
-    objective.module.forward = lambda x, given: (captured.append(x), torch.zeros_like(x))[1]
+    objective.module.forward = lambda x, guess, given: (captured.append(x), torch.zeros_like(x))[1]
     large = torch.randn(64, 48, 2, 4, 4, generator=torch.Generator().manual_seed(1))
     guess = 2 * torch.randn(large.shape, generator=torch.Generator().manual_seed(2))
     draw, none = torch.Generator().manual_seed(3), torch.zeros(64, 2).bool()

@@ -57,7 +57,7 @@ _KNOWN = {
 
 
 def known(name: str, host: int = UNKNOWN) -> Device:
-    """A GPU by name, in a machine with so much memory, at the share of its data sheet that kernels reach. Raises `ValueError` for one not listed."""
+    """A GPU by name, at the share of its data sheet that kernels reach. Raises `ValueError` for one not listed."""
     if name not in _KNOWN:
         raise ValueError(f"no GPU called {name!r} is listed{did_you_mean(name, _KNOWN)}")
     tflops, memory, moving, copying = _KNOWN[name]

@@ -1,5 +1,6 @@
 """The parts of the 15B on loan under a policy: where weights wait, and what of them is on the device when."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,13 +56,15 @@ def lending(
 
     @contextmanager
     def lend(part: str) -> Iterator[Any]:
-        held = [kept[part] if part in kept else load(part)]
+        with torch.inference_mode(False):  # what stays may be used, and filled, outside of it later
+            held = [kept[part] if part in kept else load(part)]
         if not policy.swap:
             kept[part] = held[0]
         try:
             yield held.pop()  # so that nothing here keeps it from being freed
         finally:
             if device.type == "cuda" and policy.swap:
+                gc.collect()  # a compiled layer refers to itself
                 torch.cuda.empty_cache()
 
     return lend

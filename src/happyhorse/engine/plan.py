@@ -67,14 +67,14 @@ class Policy:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: `peak` bytes on the device; `seconds` of work, and `loading` seconds before it; None where
-    unknown.
+    """One stage: `peak` bytes on the device, `seconds` of work (None: unknown), bytes of weights that it `reads` from
+    the disk before.
     """
 
     name: str
     peak: int
     seconds: float | None
-    loading: float | None
+    reads: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of all stages without loading, or None where they are unknown."""
+        """Seconds of all stages without reading weights, or None where they are unknown."""
         every = [stage.seconds for stage in self.stages]
         return None if None in every else sum(cast("list[float]", every))
 
@@ -185,18 +185,16 @@ def under(policy: Policy, job: Job, device: Device) -> Plan:
     resident = sum({need.part: need.weights for need in needs if need.part not in away}.values())
     stages, seen = [], set()
     for need in needs:
-        peak = need.peak + (0 if policy.swap else resident - need.weights)
-        seconds, loading = need.seconds(device), need.weights / device.copying if device.copying else None
+        peak, seconds = need.peak + (0 if policy.swap else resident - need.weights), need.seconds(device)
         if need.part in away:
-            peak, seconds, loading = 0, need.work.flops / HOST_RATE if seconds is not None else None, 0.0
-        stages.append(
-            Stage(need.name, peak, seconds, 0.0 if need.part in seen and loading is not None else loading)
-        )
+            peak, seconds = 0, None if seconds is None else need.work.flops / HOST_RATE
+        read = 0 if need.part in seen and not policy.swap else need.stored or need.weights
+        stages.append(Stage(need.name, peak, seconds, read))
         seen.add(need.part)
     encoding = X264 * pixels * job.frames / max(1, min(8, torch.get_num_threads()))  # beside the decoding
     decoding = stages[-1]
     if decoding.seconds is not None:
-        stages.append(Stage("encode the file", 0, max(0.0, encoding - decoding.seconds), 0.0))
+        stages.append(Stage("encode the file", 0, max(0.0, encoding - decoding.seconds), 0))
     host = max(*(need.waiting for need in needs), 2 * job.text_numbers if away else 0)
     return Plan(job, device, policy, tuple(stages), host, _refusal(stages, host, device))
 
@@ -218,8 +216,8 @@ def _refusal(stages: list[Stage], host: int, device: Device) -> str | None:
 
 @dataclass(frozen=True)
 class _Need:
-    """What a stage takes under a policy: its part and the bytes of it on the device, bytes that wait on the host,
-    bytes copied from there while it works.
+    """What a stage takes under a policy. Bytes of its part: on the device, waiting on the host, coming from there or
+    from other devices while it works, stored on the disk (0: as on the device).
     """
 
     name: str
@@ -228,6 +226,7 @@ class _Need:
     work: Work
     waiting: int = 0
     copied: float = 0.0
+    stored: int = 0
 
     @property
     def peak(self) -> int:
@@ -254,9 +253,9 @@ def _network_need(name: str, job: Job, policy: Policy, device: Device) -> _Need:
     assert config and grid
     work, n = _fine(job) if fine else _base(job), device.processes
     on_device, copied = weight_bytes(config, policy.weights, policy.streamed[fine])
-    waiting = copied
+    waiting, stored = copied, weight_bytes(config, "bf16", 0)[0]
     if policy.weights != "bf16":  # loaded in bf16; then each matrix is read, written as bf16, and read again
-        waiting = weight_bytes(config, "bf16", 0)[0]
+        waiting = stored
         widest = max(2 * config.mlp_width(i) for i in range(config.num_layers)) * config.hidden_size
         work = replace(work, moved=work.moved + waiting * 1.5 * n, held=work.held + 4 * widest * n)
     heads = ceil(config.num_query_groups / n) / config.num_query_groups  # of the process with the most
@@ -266,7 +265,7 @@ def _network_need(name: str, job: Job, policy: Policy, device: Device) -> _Need:
     )  # of each token
     tokens = (grid.tokens + job.audio_steps + job.words) / n
     moved = copied + 2 * numbers * tokens * (n - 1) / n
-    return _Need(name, name, on_device, share * passes, waiting, moved * passes)
+    return _Need(name, name, on_device, share * passes, waiting, moved * passes, stored)
 
 
 def _each(work: Work, times: int) -> Work:

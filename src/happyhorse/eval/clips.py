@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from happyhorse.eval import lips, motion, sync
+from happyhorse.eval import hooves, lips, motion, sync
 from happyhorse.eval.asks import main_color, sounds_like
 from happyhorse.eval.intervals import Figure, bootstrap, share
 from happyhorse.eval.judge import Judge, Verdict
@@ -93,12 +93,14 @@ def look(
 
     Without a `recogniser` no lips are read; `first` is the picture that the clip was to begin with, if any.
     """
-    spoken = scene.family == FACE and recogniser is not None
-    asked = (str(scene.attributes[key]) for key in ("text", "language")) if spoken else ()
+    said = None
+    if scene.family == FACE and recogniser is not None:
+        text, language = (str(scene.attributes[key]) for key in ("text", "language"))
+        said = lips.listen(recogniser, video, audio, text, language, fps)
     return Seen(
         family=scene.family,
-        moments=moments(scene, video, audio, fps, rate),
-        speech=lips.listen(recogniser, video, audio, *asked, fps) if spoken else None,
+        moments=moments(scene, video, audio, fps, rate, judge),
+        speech=said,
         verdict=judge(video, audio, rate) if judge is not None else None,
         asked_color=main_color(scene),
         quality=inspect(video, audio, rate),
@@ -126,13 +128,25 @@ def gather(clips: Sequence[Seen], judge: Judge | None = None, seed: int = 0) -> 
 
 
 def moments(
-    scene: Scene, video: UInt8[np.ndarray, "F H W 3"], audio: Float32[np.ndarray, " N"], fps: float, rate: int
+    scene: Scene,
+    video: UInt8[np.ndarray, "F H W 3"],
+    audio: Float32[np.ndarray, " N"],
+    fps: float,
+    rate: int,
+    judge: Judge | None = None,
 ) -> sync.Moments | None:
-    """What is seen and heard in a clip at `fps` frames/s and `rate` Hz; None where the family has no single events."""
-    if scene.family not in motion.FAMILIES:
+    """What is seen and heard in a clip at `fps` frames/s and `rate` Hz; None where the family has no single events.
+
+    The footfalls of a horse are read by the `judge`, those of other families need none.
+    """
+    if scene.family == "horse" and judge is not None:
+        visible = hooves.footfalls(judge.stride, video, scene.attributes) / fps
+    elif scene.family in motion.FAMILIES:
+        visible = motion.events(scene.family, scene.attributes, video, fps)
+    else:
         return None
     end = min(len(video) / fps, len(audio) / rate) - MARGIN
-    visible, audible = motion.events(scene.family, scene.attributes, video, fps), onsets(audio, rate)
+    audible = onsets(audio, rate)
     return sync.Moments(*(times[(times >= MARGIN) & (times <= end)] for times in (visible, audible)))
 
 

@@ -17,7 +17,8 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from happyhorse.world.gait import GAITS
+from happyhorse.world.gait import GAITS, LEGS
+from happyhorse.world.scene import RATE, Scene
 
 WIDTH, HEIGHT = 112, 64
 NAMES = tuple(GAITS)
@@ -38,7 +39,11 @@ class Stride(nn.Module):
             nn.Conv2d(64, 64, 3, 1, 1), nn.GroupNorm(8, 64), nn.GELU(),
         )  # fmt: skip
         self.read = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.1), nn.Linear(64 * 4 * 14, 128), nn.GELU(), nn.Linear(128, 2 * len(NAMES))
+            nn.Flatten(),
+            nn.Dropout(0.1),
+            nn.Linear(64 * 4 * 14, 128),
+            nn.GELU(),
+            nn.Linear(128, 2 * len(NAMES)),
         )
 
     def forward(
@@ -54,14 +59,11 @@ class Stride(nn.Module):
         return self.read(maps[:, :, -4:]).unflatten(1, (len(NAMES), 2))  # legs are in the lower half
 
 
-def phase(attributes: Attributes, footfalls: Mapping[str, float], times: Float[np.ndarray, " F"]) -> np.ndarray:
-    """Phase [F] in strides, from 0 where the left hind hoof lands, of a scene at times in s.
-
-    `footfalls`: for some leg the time in s of one landing; the scene's `attributes` name its gait and stride.
-    """
-    leg, landed = next(iter(footfalls.items()))
-    landing = GAITS[str(attributes["gait"])].landings[("lh", "lf", "rh", "rf").index(leg)]
-    return (times - landed) / float(attributes["stride"]) + landing
+def phase(scene: Scene, times: Float[np.ndarray, " F"]) -> Float[np.ndarray, " F"]:
+    """Phase [F] in strides of a world horse at times in s; 0, 1, ... where its left hind hoof lands."""
+    event = scene.events[0]
+    landing = GAITS[str(scene.attributes["gait"])].landings[LEGS.index(str(event.attrs["leg"]))]
+    return (times - event.sample / RATE) / float(scene.attributes["stride"]) + landing
 
 
 @torch.inference_mode()

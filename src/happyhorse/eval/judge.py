@@ -1,4 +1,4 @@
-"""A small judge: what a picture shows, which main colour it has, what a sound is.
+"""A small judge: what a picture shows, which main colour it has, what a sound is, when a horse's hooves come down.
 
 It looks at eight frames of 112 x 64 pixels and at a coarse log-mel spectrogram; picture and sound are judged
 apart, so that a clip whose sound belongs to something else is found out. A judge carries its own accuracy on
@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from happyhorse.codec.mel import BANDS, RATE, log_mel
+from happyhorse.eval.hooves import Stride
 from happyhorse.world import palette
 
 WIDTH, HEIGHT, FRAMES = 112, 64, 8
@@ -33,6 +34,7 @@ PALETTE: Mapping[str, Sequence[float]] = {
 }
 COLORS = tuple(PALETTE)
 GRID = (8, 14)  # cells in which colours are counted
+MAPS = 2  # of cells for each colour: where it is, where it moves
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Hue(nn.Module):
     def __init__(self, families: int) -> None:
         super().__init__()
         self.families = families
-        inputs = 2 * GRID[0] * GRID[1] + families + len(COLORS)
+        inputs = MAPS * GRID[0] * GRID[1] + families + len(COLORS)
         self.first = nn.Sequential(nn.Linear(inputs, 128), nn.GELU(), nn.Dropout(0.1))
         self.second = nn.Sequential(nn.Linear(2 * 128, 96), nn.GELU(), nn.Dropout(0.1), nn.Linear(96, 1))
 
@@ -116,6 +118,7 @@ class Judge:
     eye: Eye
     hue: Hue
     ear: Ear
+    stride: Stride
     families: tuple[str, ...]
     accuracy: Mapping[str, float]
 
@@ -153,14 +156,26 @@ def pictures(frames: UInt8[np.ndarray, "B frames H W 3"]) -> Float[Tensor, "B fr
 
 
 def whereabouts(frames: Float[Tensor, "B frames 3 H W"]) -> Float[Tensor, "B colors cells"]:
-    """For every named colour: how much of each cell of the picture has it, and how much it changes there over time."""
+    """For every named colour: how much of each cell of the picture has it, and how much it changes there over time.
+
+    What is there is looked up in every third frame, pixel by pixel, because a small thing may be a few pixels between
+    stripes of another colour; what changes, in all frames at half their size.
+    """
+    batch = len(frames)
+    still = rearrange(frames[:, ::3], "b f c h w -> (b f) c h w")
+    small = F.avg_pool2d(rearrange(frames, "b f c h w -> (b f) c h w"), 2)
+    there, over_time = (
+        rearrange(_likeness(x), "(b f) k y x -> b f k (y x)", b=batch) for x in (still, small)
+    )
+    return torch.cat([there.mean(1), 2 * over_time.diff(dim=1).abs().mean(1)], -1).sqrt()
+
+
+def _likeness(pictures: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n colors y x"]:
+    """The share of each cell that is nearest to each named colour."""
     colors = torch.tensor(list(PALETTE.values()))
-    half = F.avg_pool2d(rearrange(frames, "b f c h w -> (b f) c h w"), 2)
     # nearness in RGB: |p - c|^2 without |p|^2, which the softmax does not see
-    score = F.conv2d(half, 2 * colors[:, :, None, None], -colors.square().sum(1))
-    likeness = F.adaptive_avg_pool2d((score / 0.015).softmax(1), GRID)
-    likeness = rearrange(likeness, "(b f) k y x -> b f k (y x)", b=len(frames))
-    return torch.cat([likeness.mean(1), 2 * likeness.diff(dim=1).abs().mean(1)], -1).sqrt()
+    score = F.conv2d(pictures, 2 * colors[:, :, None, None], -colors.square().sum(1))
+    return F.adaptive_avg_pool2d((score / 0.015).softmax(1), GRID)
 
 
 def spectrogram(wave: Float[Tensor, "B N"]) -> Float[Tensor, "B frames bands"]:
@@ -172,7 +187,7 @@ def spectrogram(wave: Float[Tensor, "B N"]) -> Float[Tensor, "B frames bands"]:
 
 def save(judge: Judge, path: str | Path) -> None:
     """Writes a judge as one safetensors file; its names and accuracy go into the header."""
-    parts = {"eye": judge.eye, "hue": judge.hue, "ear": judge.ear}
+    parts = {"eye": judge.eye, "hue": judge.hue, "ear": judge.ear, "stride": judge.stride}
     tensors = {
         f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()
     }
@@ -186,10 +201,10 @@ def load(path: str | Path) -> Judge:
         about = file.metadata()
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file is no mapping)
     families = tuple(json.loads(about["families"]))
-    eye, hue, ear = Eye(len(families)), Hue(len(families)), Ear(len(families))
-    for name, part in (("eye.", eye), ("hue.", hue), ("ear.", ear)):
+    eye, hue, ear, stride = Eye(len(families)), Hue(len(families)), Ear(len(families)), Stride()
+    for name, part in (("eye.", eye), ("hue.", hue), ("ear.", ear), ("stride.", stride)):
         part.load_state_dict(
             {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
         )
         part.eval().requires_grad_(False)
-    return Judge(eye, hue, ear, families, json.loads(about["accuracy"]))
+    return Judge(eye, hue, ear, stride, families, json.loads(about["accuracy"]))

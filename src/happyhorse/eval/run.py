@@ -31,7 +31,8 @@ from happyhorse.world.speech import resample
 
 Source = Literal["model", "codec", "world"]
 Progress = Callable[[str, int, int], None]
-Job, Result = TypeVar("Job"), TypeVar("Result")
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 JUDGE, RECOGNISER = "judge.safetensors", "recogniser.safetensors"
 FIRST = 4  # one clip in this many is also given its first frame, where that is asked for

@@ -1,4 +1,4 @@
-"""Training a judge on renders of the world, in about two minutes on two cores."""
+"""Training a judge on renders of the world, in a few minutes on one core."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from happyhorse.codec.mel import RATE
+from happyhorse.eval import hooves
 from happyhorse.eval.asks import MAIN, main_color, sounds_like
+from happyhorse.eval.hooves import FOLDS, NAMES, Stride
 from happyhorse.eval.judge import (
     COLORS,
     FRAMES,
     GRID,
     HEIGHT,
+    MAPS,
     SECONDS,
     WIDTH,
     Ear,
@@ -29,19 +32,22 @@ from happyhorse.eval.judge import (
     spectrogram,
     whereabouts,
 )
-from happyhorse.world.scene import available, hear, render, sample
+from happyhorse.world.scene import Scene, available, hear, render, sample
 
 BATCH = 32
 SHOWN = 3  # frames that the eye is shown in a step of training; it judges by all of them
+TIMED = 16  # held-out horses of which every footfall is looked for
+NEAR = 0.04  # s, one frame: so near a footfall counts as found
 
 
 @dataclass(frozen=True)
 class _Set:
     frames: np.ndarray  # [n, 8, 64, 112, 3]
-    mels: Tensor  # [n, frames, bands]
     family: Tensor  # [n]
     color: Tensor  # [n], -1 where there is no main colour
     sound: Tensor  # [n]
+    mels: Tensor  # [n or 0, frames, bands]
+    horses: tuple[tuple[int, Scene], ...]  # numbers of the horses, and their scenes
 
 
 def train(
@@ -54,57 +60,65 @@ def train(
 ) -> Judge:
     """Trains a judge on renders and measures it on `heldout` others, every family equally often.
 
-    It sees `clips` with their sound, and `colored` more, of families that have a main colour, for that question
-    alone. Its accuracy holds "family", "color" and "sound", each a share of held-out renders. Training pictures are
-    blurred, darkened and made noisy at random, because clips to be judged are less crisp than renders.
+    It sees `clips` with their sound, and `colored` more, of families that have a main colour, without. Its accuracy
+    holds "family", "color" and "sound", each a share of held-out renders, and "hooves", the share of footfalls that
+    are found within a frame. Training pictures are blurred, darkened and made noisy at random, because clips to be
+    judged are less crisp than renders.
     """
     names = tuple(available() if families is None else families)
     generator = torch.Generator().manual_seed(seed)
     first = 1_000_000_007 * (seed + 1)  # far from the seeds of any corpus
     data = _gather(range(first, first + clips), names, names)
     painted = [name for name in names if name in MAIN]
-    more = _gather(range(first + clips, first + clips + colored), painted, names) if painted else data
+    sets = [data]
+    if painted and colored:
+        sets.append(_gather(range(first + clips, first + clips + colored), painted, names, heard=False))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        eye, hue, ear = Eye(len(names)), Hue(len(names)), Ear(len(names))
+        eye, hue, ear, stride = Eye(len(names)), Hue(len(names)), Ear(len(names)), Stride()
         _teach_eye(eye, data, epochs, generator)
-        _teach_hue(hue, [data, more], 2 * epochs, generator)
+        _teach_hue(hue, sets, 2 * epochs, generator)
         _teach_ear(ear, data, epochs, generator)
-    for part in (eye, hue, ear):
+        _teach_stride(stride, sets, epochs, generator)
+    for part in (eye, hue, ear, stride):
         part.eval().requires_grad_(False)
-    del data, more
+    del data, sets
     last = first + clips + colored
     test = _gather(range(last, last + heldout), names, names)
-    return Judge(eye, hue, ear, names, _accuracy(eye, hue, ear, test))
+    return Judge(eye, hue, ear, stride, names, _accuracy(eye, hue, ear, stride, test))
 
 
-def _gather(seeds: Sequence[int], chosen: Sequence[str], families: Sequence[str]) -> _Set:
-    """Renders of scenes of the chosen families in turn, numbered as in `families`."""
+def _gather(seeds: Sequence[int], chosen: Sequence[str], families: Sequence[str], heard: bool = True) -> _Set:
+    """Renders of scenes of the chosen families in turn, numbered as in `families`; with their sound if `heard`."""
     frames = np.empty((len(seeds), FRAMES, HEIGHT, WIDTH, 3), np.uint8)
-    waves = torch.empty(len(seeds), round(SECONDS * RATE))
-    family, color, heard = [], [], []
-    fps = (FRAMES - 1) / (SECONDS - 0.04)  # the last of eight frames is the last of seventy-five
+    waves = torch.empty(len(seeds) if heard else 0, round(SECONDS * RATE))
+    family, color, sound, horses = [], [], [], []
     for index, seed in enumerate(seeds):
         scene = sample(seed, SECONDS, [chosen[index % len(chosen)]])
-        frames[index] = render(scene, WIDTH, HEIGHT, fps, FRAMES)
-        waves[index] = torch.from_numpy(hear(scene, RATE, waves.shape[1]))
+        frames[index] = render(scene, WIDTH, HEIGHT, _fps(), FRAMES)
+        if heard:
+            waves[index] = torch.from_numpy(hear(scene, RATE, waves.shape[1]))
         family.append(families.index(scene.family))
-        heard.append(
-            families.index(sounds_like(scene.family)) if sounds_like(scene.family) in families else family[-1]
-        )
+        alike = sounds_like(scene.family)
+        sound.append(families.index(alike) if alike in families else family[-1])
         main = main_color(scene)
         color.append(-1 if main is None else COLORS.index(main))
-    mels = torch.cat([spectrogram(part) for part in waves.split(64)])
-    return _Set(frames, mels, torch.tensor(family), torch.tensor(color), torch.tensor(heard))
+        if scene.family == "horse":
+            horses.append((index, scene))
+    mels = torch.cat([spectrogram(part) for part in waves.split(64)]) if heard else waves
+    return _Set(frames, torch.tensor(family), torch.tensor(color), torch.tensor(sound), mels, tuple(horses))
+
+
+def _fps() -> float:
+    """Frames a second of pictures of which the last of eight is the last of a clip."""
+    return (FRAMES - 1) / (SECONDS - 0.04)
 
 
 def _teach_eye(eye: Eye, data: _Set, epochs: int, generator: torch.Generator) -> None:
     for chosen in _steps(eye, len(data.family), epochs, generator):
         shown = torch.randperm(FRAMES, generator=generator)[:SHOWN].numpy()
         frames = _spoil(pictures(data.frames[chosen.numpy()][:, shown]), generator)
-        turned = (
-            torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5
-        )  # a mirrored scene is as good a scene
+        turned = torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5  # mirrored, it is as good
         logits = eye(torch.where(turned, frames.flip(-1), frames))
         F.cross_entropy(logits, data.family[chosen]).backward()
 
@@ -121,12 +135,12 @@ def _teach_hue(hue: Hue, sets: Sequence[_Set], epochs: int, generator: torch.Gen
         return
     place, known, answer = torch.cat(places), torch.cat(family), torch.cat(color)
     for chosen in _steps(hue, len(answer), epochs, generator):
-        cells = rearrange(place[chosen], "b k (m y x) -> b k m y x", y=GRID[0], x=GRID[1])
-        turned = (
-            torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5
-        )  # a mirrored scene is as good a scene
-        cells = torch.where(turned, cells.flip(-1), cells).flatten(2)
-        F.cross_entropy(hue(cells, known[chosen]), answer[chosen]).backward()
+        cells = rearrange(place[chosen], "b k (m y x) -> b k m y x", m=MAPS, y=GRID[0])
+        turned = torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5
+        cells = torch.where(turned, cells.flip(-1), cells)
+        moved = torch.randint(-1, 2, (2,), generator=generator).tolist()
+        logits = hue(torch.roll(cells, moved, (-2, -1)).flatten(2), known[chosen])
+        F.cross_entropy(logits, answer[chosen], label_smoothing=0.05).backward()
 
 
 def _teach_ear(ear: Ear, data: _Set, epochs: int, generator: torch.Generator) -> None:
@@ -137,11 +151,34 @@ def _teach_ear(ear: Ear, data: _Set, epochs: int, generator: torch.Generator) ->
         F.cross_entropy(ear(mels), data.sound[chosen]).backward()
 
 
-def _steps(module: nn.Module, count: int, epochs: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _teach_stride(stride: Stride, sets: Sequence[_Set], epochs: int, generator: torch.Generator) -> None:
+    scenes = [scene for data in sets for _, scene in data.horses]
+    if not scenes:
+        return
+    frames = np.concatenate([data.frames[[i for i, _ in data.horses]] for data in sets if data.horses])
+    times = np.arange(FRAMES) / _fps()
+    gait = torch.tensor([NAMES.index(str(scene.attributes["gait"])) for scene in scenes])
+    left = torch.tensor([scene.attributes["direction"] == "left" for scene in scenes]).float()
+    folds = np.array([FOLDS[str(scene.attributes["gait"])] for scene in scenes])
+    phases = np.stack([hooves.phase(scene, times) for scene in scenes])
+    angle = torch.from_numpy(2 * math.pi * folds[:, None] * phases)
+    aim = torch.stack([angle.cos(), angle.sin()], -1).flatten(0, 1).float()
+    shown = frames.reshape(-1, 1, *frames.shape[2:])
+    for chosen in _steps(stride, len(shown), epochs, generator, 2e-3):
+        picture = _spoil(pictures(shown[chosen.numpy()]), generator)[:, 0]
+        picture = torch.roll(picture, torch.randint(-2, 3, (2,), generator=generator).tolist(), (2, 3))
+        own = chosen // FRAMES
+        read = stride(picture, left[own])[torch.arange(len(own)), gait[own]]
+        F.mse_loss(read, aim[chosen]).backward()
+
+
+def _steps(
+    module: nn.Module, count: int, epochs: int, generator: torch.Generator, lr: float = 3e-3
+) -> Iterator[Tensor]:
     """Batches of indices; between one and the next the module takes a step along the gradients it was given."""
     total = epochs * math.ceil(count / BATCH)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=total, pct_start=0.15)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=0.03)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=total, pct_start=0.15)
     for _ in range(epochs):
         for chosen in torch.randperm(count, generator=generator).split(BATCH):
             optimizer.zero_grad()
@@ -163,7 +200,7 @@ def _spoil(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def _accuracy(eye: Eye, hue: Hue, ear: Ear, data: _Set) -> dict[str, float]:
+def _accuracy(eye: Eye, hue: Hue, ear: Ear, stride: Stride, data: _Set) -> dict[str, float]:
     family, color = [], []
     for part in torch.arange(len(data.family)).split(64):
         frames = pictures(data.frames[part.numpy()])
@@ -171,8 +208,20 @@ def _accuracy(eye: Eye, hue: Hue, ear: Ear, data: _Set) -> dict[str, float]:
         family.append(logits.argmax(1))
         color.append(hue(whereabouts(frames), logits.softmax(1)).argmax(1))
     has = data.color >= 0
-    return {
+    found = {
         "family": float((torch.cat(family) == data.family).float().mean()),
         "color": float((torch.cat(color) == data.color)[has].float().mean()),
         "sound": float((ear(data.mels).argmax(1) == data.sound).float().mean()),
     }
+    return found | ({"hooves": _timed(stride, data)} if data.horses else {})
+
+
+def _timed(stride: Stride, data: _Set) -> float:
+    """The share of footfalls, of some horses at 25 frames a second, that are found within NEAR of their time."""
+    hits = []
+    for _, scene in data.horses[:TIMED]:
+        seen = hooves.footfalls(stride, render(scene, WIDTH, HEIGHT), scene.attributes) / 25
+        true = np.array([event.sample / RATE for event in scene.events])
+        true = true[(true > 0.1) & (true < SECONDS - 0.1)]
+        hits += (np.abs(np.subtract.outer(true, seen)).min(1, initial=np.inf) <= NEAR).tolist()
+    return float(np.mean(hits))

@@ -188,7 +188,9 @@ def run(
             split, count, codec, lambda done, total: report(f"{split} lines", done, total, {})
         )
 
-    objective = RecogniserObjective(recipe, lines("train", recipe.lines), lines("heldout", recipe.heldout))
+    objective: Any = RecogniserObjective(
+        recipe, lines("train", recipe.lines), lines("heldout", recipe.heldout)
+    )
     facts = {
         "recipe": config.plain(recipe),
         "codec": checkpoint.sha256(codec) if codec else None,

@@ -56,7 +56,7 @@ def load_published(
 @lru_cache(maxsize=2)
 def load_pony(model: str) -> Pony:
     """The small model called `model`, or in that folder. Raises ValueError as `load` does."""
-    files = _find(model)
+    files = parts_of(model)
     denoiser, facts = load_denoiser(files["denoiser"], files.get("student"))
     codec = load_codec(str(files["codec"]))
     latents = latent_version(str(files["codec"]))
@@ -87,7 +87,7 @@ def packaged() -> list[str]:
 
 def describe(name: str) -> dict[str, Any]:
     """Plain facts about a packaged model: name, path, parameters, megabytes, and the defaults of its clips."""
-    model, files = load_pony(name), _find(name)
+    model, files = load_pony(name), parts_of(name)
     open_request = model.request("anything")
     modules = [model.denoiser, model.codec.video, model.codec.audio] + [model.upscaler] * (
         model.upscaler is not None
@@ -112,8 +112,11 @@ PLACES = {
 NEEDED = ("denoiser", "codec")
 
 
-def _find(model: str) -> dict[str, Path]:
-    """Paths of the parts of a model: denoiser and codec, and student and upscaler where there are any."""
+def parts_of(model: str) -> dict[str, Path]:
+    """Paths of the parts of a small model, by name: denoiser and codec, and student and upscaler where there are any.
+
+    Raises ValueError, saying what to do, where denoiser or codec are missing.
+    """
     names, folder = packaged(), Path(model)
     without = ()
     if model in names:

@@ -122,9 +122,9 @@ class Upscales(Protocol):
         ...
 
     def refining(
-        self, request: Request, words: Any, known: "Known | None" = None
+        self, request: Request, words: Any, known: "Known | None" = None, start: Start | None = None
     ) -> AbstractContextManager[Refine]:
-        """The velocity of super-resolution to the size of `request`, of which latents are `known`, with weights in
-        place.
+        """The velocity of super-resolution to the size of `request` from its `start`, of which latents are `known`,
+        with weights in place.
         """
         ...

@@ -174,15 +174,15 @@ class Pony:
             return Start(self.upscaler.guess(small), self.upscaling["keep"], levels)
 
     @contextmanager
-    def refining(self, request: Request, words: Tokens, known: "Known | None" = None) -> Iterator[Refine]:
+    def refining(
+        self, request: Request, words: Tokens, known: "Known | None" = None, start: Start | None = None
+    ) -> Iterator[Refine]:
         """The picture alone: neither words nor sound change what is fine in it."""
-        assert self.upscaler is not None
-        upscaler = self.upscaler
+        assert self.upscaler is not None and known is not None and start is not None
+        upscaler, guess, given = self.upscaler, start.enlarged, known.frames[None]
 
         def refine(video: Tensor, audio: Tensor) -> Tensor:
-            none = torch.zeros(video.shape[2], dtype=torch.bool, device=video.device)
-            given = none if known is None else known.frames
-            return upscaler(video, given[None])
+            return upscaler(video, guess, given)
 
         with self.precision():
             yield refine

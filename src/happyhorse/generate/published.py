@@ -158,7 +158,9 @@ class Published:
         )
 
     @contextmanager
-    def refining(self, request: Request, words: Embedded, known: "Known | None" = None) -> Iterator[Refine]:
+    def refining(
+        self, request: Request, words: Embedded, known: "Known | None" = None, start: Start | None = None
+    ) -> Iterator[Refine]:
         """One pass, or with `upscale_guidance` two, weighted by latent frame; known latents are told by being clean."""
         size = sizes.find(request.width, request.height)
         assert size is not None, (request.width, request.height)

@@ -57,7 +57,7 @@ def upscale(
     def keep(state: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"video": torch.where(known.frames[:, None, None], known.video, state["video"])}
 
-    with model.refining(request, words, known) as refine, torch.inference_mode():
+    with model.refining(request, words, known, start) as refine, torch.inference_mode():
         result = samplers.unipc(
             lambda state, sigma: {"video": refine(state["video"], audio)},
             {"video": video},

@@ -4,6 +4,10 @@ A closed-form guess, the least-squares linear map from a latent and its eight ne
 place, is corrupted, and a small denoiser with windows in space and time takes it from there along the straight path to
 the latents of the large picture. Interpolated latents would be a poor start: a latent is a code of 16 x 16 pixels, and
 what was detail within one becomes differences between four (see docs/adr).
+
+The denoiser is shown the guess beside the state, and adds to a multiple of their difference: on the path from the
+corrupted guess the velocity is ``(x - x0) / s``, so a network that says how noisy a frame is and what the guess lacks
+need not carry the noise itself through its layers.
 """
 
 from collections.abc import Iterable
@@ -48,7 +52,7 @@ class UpscalerConfig:
             hidden_size=self.width,
             head_dim=self.head_dim,
             num_query_groups=self.groups,
-            video_in_channels=4 * self.channels,
+            video_in_channels=2 * 4 * self.channels,
             audio_in_channels=UNUSED,
             text_in_channels=UNUSED,
             mm_layers=(),
@@ -84,21 +88,25 @@ class Upscaler(nn.Module):
         return rearrange(four, pattern, b=len(latents), i=FACTOR, j=FACTOR)
 
     def forward(
-        self, video: Float[Tensor, "B C T Y X"], given: Bool[Tensor, "B T"]
+        self,
+        video: Float[Tensor, "B C T Y X"],
+        guess: Float[Tensor, "B C T Y X"],
+        given: Bool[Tensor, "B T"],
     ) -> Float[Tensor, "B C T Y X"]:
         """Velocity from the large latents to the corrupted guess; `given` latent frames are clean. fp32."""
         grid, settings = Grid.of(*video.shape[2:]), self.config
         places = coordinates(grid, 0, video.new_zeros(0), "clock", device=video.device)
         nothing = video.new_zeros(len(video), 0, UNUSED)
         velocity, _ = self.horse(
-            patchify(video),
+            patchify(torch.cat([video, guess], 1)),
             nothing,
             nothing,
             places,
             given=given.repeat_interleave(grid.frame_tokens, 1),
             window=Tiles.over(grid, settings.radius, settings.tile, settings.reach),
         )
-        return unpatchify(velocity, grid)
+        detail, level = unpatchify(velocity, grid).chunk(2, 1)
+        return (1 + level.mean((1, 3, 4), keepdim=True)) * (video - guess) + detail
 
     @torch.no_grad()
     def fit(

@@ -8,13 +8,16 @@ weights, so that generation knows nothing of ranks.
 A modal map (three stacked weights, one for each modality) has an own adapter for each of them: D is [3 r, in].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from happyhorse.model.layers import Sizes
 
@@ -30,7 +33,7 @@ class LowRank(nn.Module):
         """Adapters of `rank` r that change nothing yet: D of variance 1 / in drawn from `generator`, U zero."""
         super().__init__()
         self.base = base.requires_grad_(False)
-        self.experts = getattr(base, "experts", 1)
+        self.experts, self.names = getattr(base, "experts", 1), tuple(names)
         out, width = base.weight.shape
         deviation = width**-0.5
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
@@ -89,6 +92,14 @@ class Adapted(nn.Module):
         """Those of the model."""
         return self.model.shard_units()  # type: ignore[operator]
 
+    def lighten(self) -> None:
+        """Keep only the input of each layer for the backward pass and compute the layer again there, as it was: large
+        networks fit no device otherwise.
+        """
+        for unit in self.shard_units():
+            maps = [module for module in unit.modules() if isinstance(module, LowRank)]
+            unit.forward = partial(_again, unit.forward, maps)
+
     def adapter(self, name: str) -> dict[str, Tensor]:
         """The tensors of an adapter, D [E r, in] and U [E out, r] for each map, under "PATH.down" and "PATH.up"."""
         both = ((f"{path}.{DOWN}", f"{path}.{UP}", linear) for path, linear in self.maps.items())
@@ -103,6 +114,20 @@ class Adapted(nn.Module):
         """Copy the tensors that `adapter` gave, each [E r, in] or [E out, r], into the adapter `name`."""
         for key, tensor in self.adapter(name).items():
             tensor.copy_(weights[key])
+
+
+def _again(forward: Callable[..., Tensor], maps: Sequence[LowRank], *inputs: Any) -> Tensor:
+    """A layer whose inside is forgotten; computed again it uses the adapter of now, whatever was in use since."""
+    if not torch.is_grad_enabled():
+        return forward(*inputs)
+    name = maps[0].active
+
+    def run(*inputs: Any) -> Tensor:
+        for linear in maps:
+            linear.active = name
+        return forward(*inputs)
+
+    return checkpoint(run, *inputs, use_reentrant=False)  # type: ignore[return-value]
 
 
 def names_of(state: Mapping[str, Tensor], adapter: str) -> dict[str, Tensor]:

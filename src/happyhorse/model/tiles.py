@@ -16,8 +16,8 @@ class Tiles(Window):
     """Reach of local layers in time (`radius` frames) and in space.
 
     The tokens of a frame, `rows` x `columns`, are taken in tiles of at most `tile` rows and columns. A tile sees
-    `reach` tokens beyond each of its sides. At the border of the picture or of the clip it sees as much further on the other
-    side, so that all tiles see equally many tokens.
+    `reach` tokens beyond each of its sides. At the border of the picture or of the clip it sees as much further on
+    the other side, so that all tiles see equally many tokens.
     """
 
     rows: int = 1

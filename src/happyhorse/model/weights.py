@@ -147,6 +147,8 @@ def convert(
     small.
     """
     source, target = Path(source), Path(target)
+    if source.resolve() == target.resolve():
+        raise ValueError(f"weights are converted into another folder; {source} is the one that they are in")
     horse, files = _checked(source, settings)
     wanted = horse.state_dict()
     target.mkdir(parents=True, exist_ok=True)

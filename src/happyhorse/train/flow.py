@@ -40,9 +40,12 @@ PREVIEWS = 8  # clips of a preview
 class FlowConfig:
     """Shifts of the noise levels, shares of dropped text and of dropped spoken lines, and conditions.
 
-    A share `length_shares[i]` of the steps trains on windows of `lengths[i]` latent frames, anywhere in the clip, and on
-    `length_batches[i]` times as many clips; the rest on whole clips. Short windows teach how things look and move at
-    a fraction of the cost: attention alone costs the square of the length.
+    A share `length_shares[i]` of the steps trains on windows of `lengths[i]` latent frames, anywhere in the clip, and
+    on `length_batches[i]` times as many clips; the rest on whole clips. Short windows teach how things look and move
+    at a fraction of the cost: attention alone costs the square of the length.
+
+    The shifts are large because a clip repeats itself: where 95 % is noise the rest still tells the whole scene, so
+    that what a prompt decides is decided above that level (see docs/log.md).
     """
 
     shift_video: float = 3.0
@@ -84,7 +87,7 @@ def read(
     shards: Shards | Mixed, clips: list[int]
 ) -> tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B S Ca"], list[dict[str, Any]]]:
     """Video and audio latents of `clips`, float32, and their records."""
-    rows = [shards[i] for i in clips]
+    rows: list[Any] = [shards[i] for i in clips]
     video, audio = (torch.stack([row[half] for row in rows]).float() for half in (0, 1))
     return video, audio, [row[2] for row in rows]
 
@@ -276,7 +279,7 @@ class FlowObjective:
     def evaluate(self) -> dict[str, float]:
         """Held-out error a modality over eight levels, nothing given, held-out wordings; noise is always the same."""
         generator = torch.Generator().manual_seed(1)
-        totals, counts = Counter[str](), Counter[str]()
+        totals, counts = {"video": 0.0, "audio": 0.0}, Counter[str]()
         for clips in self.heldout.groups(8, 64):
             video, audio, records = read(self.heldout, clips)
             texts = [heldout_text(record, self.module.text.config) for record in records]
@@ -294,7 +297,7 @@ class FlowObjective:
                 learnt = int(noised[name].any(1).sum())
                 totals[name] += float(value) * learnt
                 counts[name] += learnt
-        return {f"{name}_heldout": totals[name] / counts[name] for name in ("video", "audio") if counts[name]}
+        return {f"{name}_heldout": totals[name] / counts[name] for name in totals if counts[name]}
 
     def preview(self, folder: Path | None, step: int) -> None:
         """A clip with sound for a held-out caption of each of up to eight families, made as `generate` makes it."""

@@ -47,7 +47,7 @@ class Heldout:
         teacher_steps: int,
         autocast: bool,
     ) -> None:
-        """`prompts` of them, a quarter of which are sampled `SEEDS` times.
+        """`prompts` of them, an eighth of which are sampled `SEEDS` times.
 
         Raises ValueError for fewer than 8 prompts, or where `shards` has fewer clips.
         """
@@ -58,7 +58,7 @@ class Heldout:
             )
         self.shards, self.text, self.shifts, self.weights = shards, text, shifts, weights
         self.teacher_steps, self.autocast = teacher_steps, autocast
-        self.prompts, self.varied = prompts, prompts // 4
+        self.prompts, self.varied = prompts, prompts // 8
         again = [(clip, seed) for clip in range(self.varied) for seed in range(1, SEEDS)]
         self.rows = [(clip, 0) for clip in range(prompts)] + again
         seen = [features(*(x[None].float() for x in shards[clip][:2])) for clip in range(prompts)]

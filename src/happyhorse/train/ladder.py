@@ -4,12 +4,12 @@
     1-trajectory   few steps instead of many
     2-matching     clips that the teacher takes for its own
 
-Every rung has a folder of its own with its log and its student. The best one is copied beside them, and `ladder.json`
-has the figures of all, next to those of the teacher itself with as few steps: what a student has to beat.
+Every rung has a folder of its own with its log and its student. The best one is kept beside them, and `ladder.json`
+has the figures of all, next to those of the teacher itself with as few steps: what a student has to beat. The best one
+carries them too.
 """
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +49,9 @@ Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how
 class DistillRecipe:
     """A student of `rank` and `steps`, the teacher's steps and guidance, held-out prompts to judge by, and the rungs.
 
-    A rung that is left out is not climbed. Raises ValueError where there is none.
+    Windows of clips are as in flow training, with shares of their own: a student needs whole clips more than its
+    teacher did, because what it samples are whole clips. A rung that is left out is not climbed. Raises ValueError where
+    there is none.
     """
 
     rank: int = 32
@@ -58,6 +60,9 @@ class DistillRecipe:
     guidance: float = 3.0
     audio_guidance: float = 4.0
     prompts: int = 48
+    lengths: tuple[int, ...] = ()
+    length_shares: tuple[float, ...] = ()
+    length_batches: tuple[int, ...] = ()
     guided: GuidedConfig | None = None
     trajectory: TrajectoryConfig | None = None
     matching: MatchingConfig | None = None
@@ -103,7 +108,8 @@ def climb(
         recipe.teacher_steps,
         first.autocast,
     )
-    flow = replace(flow, drop_text=0.0)  # guidance without a prompt is no guidance
+    windows = {key: getattr(recipe, key) for key in ("lengths", "length_shares", "length_batches")}
+    flow = replace(flow, drop_text=0.0, **windows)  # guidance without a prompt is no guidance
     setting = Setting(flow, settings, recipe.weights, recipe.steps, train_shards, heldout, codec)
     digest = checkpoint.sha256(base)
     shared = {key: known[key] for key in ("vocabulary", "shifts", "world", "codec") if key in known}
@@ -139,7 +145,10 @@ def climb(
     assert best is not None
     table.finish(best.parent.name)
     if join()[0] == 0:
-        write_atomic(folder / best.name, lambda hidden: shutil.copyfile(best, hidden))
+        part = checkpoint.load(best, "denoiser-lora")
+        checkpoint.save(
+            folder / best.name, replace(part, facts=part.facts | {"ladder": table.rows}), torch.bfloat16
+        )
     return folder / best.name
 
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
+LARGE = 4_000_000_000  # bytes of a module of which little is kept from the forward to the backward pass
+
 
 def join() -> tuple[int, int]:
     """Rank and number of ranks; joins the process group if torchrun started us."""
@@ -21,7 +23,7 @@ def join() -> tuple[int, int]:
 
 
 def shard(module: nn.Module) -> None:
-    """Shard a module that names its `shard_units` over the ranks, if there are several.
+    """Shard a module that names its `shard_units` over the ranks, if there are several; `lighten` a large one.
 
     One that is sharded already, and may have been used since, has its parameters sharded again.
     """
@@ -30,10 +32,13 @@ def shard(module: nn.Module) -> None:
             if isinstance(unit, FSDPModule):
                 unit.reshard()  # after a forward pass they are whole, and an optimiser would be given the copies
         return
+    large = sum(p.numel() * p.element_size() for p in module.parameters()) > LARGE
+    if large and hasattr(module, "lighten"):
+        module.lighten()  # type: ignore[operator]
     if join()[1] == 1 or not hasattr(module, "shard_units"):
         return
     for layer in module.shard_units():  # type: ignore[operator]
-        fully_shard(layer, reshard_after_forward=False)  # small models: speed before memory
+        fully_shard(layer, reshard_after_forward=large)
     fully_shard(module, reshard_after_forward=False)
 
 

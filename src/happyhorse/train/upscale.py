@@ -26,6 +26,7 @@ from happyhorse.train.loop import LoopConfig
 from happyhorse.train.preview import save_frames
 
 FITTED = 64  # clips from which the guess is fitted
+LOWER = 0.8  # of the lowest level that the sampler meets; below it nothing is trained
 SHOWN = 6  # held-out clips that are enlarged and decoded to be judged
 
 
@@ -80,7 +81,7 @@ class UpscaleObjective:
                 "rendered twice as wide and high"
             )
         self.explained = self.module.fit(self._pairs(min(FITTED, len(self.large))))
-        self._compared: tuple[Tensor, Tensor] | None = None
+        self._compared: tuple[Tensor, Tensor, Tensor] | None = None
 
     def _pairs(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         for i in range(count):
@@ -95,7 +96,7 @@ class UpscaleObjective:
         first = torch.tensor([crop[2] for crop in crops])
         given = torch.zeros(len(crops), large.shape[2]).bool()
         given[:, 0] = first & (torch.rand(len(crops), generator=generator) < self.settings.first)
-        levels = path.draw_sigma(len(crops), self.settings.shift, generator)
+        levels = self._met(path.draw_sigma(len(crops), self.settings.shift, generator))
         error = self._error(large, guess, given, levels, generator)
         return error.mean(), {"video": float(error.mean().detach())}
 
@@ -108,9 +109,14 @@ class UpscaleObjective:
         x = path.interpolate(large, source, levels)
         x = torch.where(given[:, None, :, None, None], large, x)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
-            predicted = self.module(x, given)
+            predicted = self.module(x, guess, given)
         target = path.velocity(large, source)
         return path.loss(predicted.transpose(1, 2), target.transpose(1, 2), ~given)
+
+    def _met(self, levels: Tensor) -> Tensor:
+        """Levels in [0, 1] brought to those that the sampler meets, from its last one up."""
+        last = float(schedules.shifted(self.settings.steps, self.settings.shift)[-2])
+        return LOWER * last + (1 - LOWER * last) * levels
 
     def _crop(self, clip: int, generator: torch.Generator) -> tuple[Tensor, Tensor, bool]:
         """A random crop [C, t, Y, X] of large latents and of the guess at them, and whether it begins with the clip."""
@@ -135,7 +141,8 @@ class UpscaleObjective:
         """Held-out error of the velocity over eight levels, and of decoded pictures: PSNR in dB and sharpness.
 
         The reference are the decoded latents of the large renders; sharpness is the energy of differences between
-        neighbouring pixels over the reference's; `_bicubic` stands for the decoded small clip, enlarged.
+        neighbouring pixels over the reference's; `_bicubic` stands for the decoded small clip, enlarged, and `_guess`
+        for the guess without what the denoiser makes of it.
         """
         generator = torch.Generator().manual_seed(1)
         large, small = self.heldout
@@ -144,12 +151,12 @@ class UpscaleObjective:
             clips = range(first, min(first + 4, count))
             pair = [torch.stack([half[i][0].float() for i in clips]) for half in (large, small)]
             given = torch.zeros(len(pair[0]), pair[0].shape[2]).bool()
-            levels = (torch.arange(first, first + len(pair[0])) % 8 + 0.5) / 8
+            levels = self._met((torch.arange(first, first + len(pair[0])) % 8 + 0.5) / 8)
             errors.append(self._error(pair[0], self.module.guess(pair[1]), given, levels, generator))
-        reference, bicubic = self._references()
+        reference, bicubic, guess = self._references()
         made = self._enlarged()
         found = {"video_heldout": float(torch.cat(errors).mean())}
-        for name, pictures in (("", made), ("_bicubic", bicubic)):
+        for name, pictures in (("", made), ("_bicubic", bicubic), ("_guess", guess)):
             found[f"psnr_picture{name}"] = _psnr(pictures, reference)
             found[f"sharpness{name}"] = _sharpness(pictures) / _sharpness(reference)
         return found
@@ -165,15 +172,17 @@ class UpscaleObjective:
             given = torch.zeros(1, guess.shape[2]).bool()
             with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
                 made = samplers.unipc(
-                    lambda state, sigma, given=given: {"video": self.module(state["video"], given)},
+                    lambda state, sigma, guess=guess, given=given: {
+                        "video": self.module(state["video"], guess, given)
+                    },
                     {"video": start},
                     {"video": schedules.shifted(self.settings.steps, self.settings.shift)},
                 )["video"]
             pictures.append(self.codec.video.decode(made.float()).clamp(-1, 1))
         return torch.cat(pictures)
 
-    def _references(self) -> tuple[Tensor, Tensor]:
-        """Decoded large latents, and decoded small ones enlarged; they do not change."""
+    def _references(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Decoded large latents, decoded small ones enlarged, and decoded guesses; they do not change."""
         if self._compared is None:
             large, small = self.heldout
             clips = range(min(SHOWN, len(large)))
@@ -182,13 +191,15 @@ class UpscaleObjective:
             frames = rearrange(shown, "b c f h w -> (b f) c h w")
             bicubic = F.interpolate(frames, scale_factor=FACTOR, mode="bicubic")
             enlarged = rearrange(bicubic, "(b f) c h w -> b c f h w", b=len(shown))
-            self._compared = truth.clamp(-1, 1), enlarged.clamp(-1, 1)
+            guesses = (self.module.guess(small[i][0][None].float()) for i in clips)
+            guess = torch.cat([self.codec.video.decode(latents) for latents in guesses])
+            self._compared = truth.clamp(-1, 1), enlarged.clamp(-1, 1), guess.clamp(-1, 1)
         return self._compared
 
     @torch.no_grad()
     def preview(self, folder: Path | None, step: int) -> None:
         """Rows of frames of held-out clips: bicubic, this model, the render through the codec."""
-        reference, bicubic = self._references()
+        reference, bicubic, _ = self._references()
         rows = [row for rows in zip(bicubic, self._enlarged(), reference, strict=True) for row in rows]
         if folder is not None:
             save_frames(folder / f"{step:06d}.png", rows[:9])

@@ -1,0 +1,67 @@
+"""The app: three dialects, the operators' routes, and the studio page, around one desk."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.staticfiles import StaticFiles
+
+from happyhorse import __version__
+from happyhorse.serve.http import ark, dashscope, errors, openai, operations
+from happyhorse.serve.http.access import Keys
+from happyhorse.serve.http.context import State
+from happyhorse.serve.http.desk import Desk
+from happyhorse.serve.http.guard import Guard
+from happyhorse.serve.http.models import Models
+from happyhorse.serve.service import Service
+
+STATIC = Path(__file__).parent.parent / "static"
+THREADS = 64  # requests that may wait for the database or a decoder at once
+logger = logging.getLogger("happyhorse.http")
+
+
+def create_app(service: Service, models: Models | None = None) -> FastAPI:
+    """The app of a service; `models` are those of its settings where none are given. The caller closes the service."""
+    models = models or Models(service.settings.models)
+    state = State(service, Desk(service, models), Keys(service.engine, service.settings))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        loading = asyncio.create_task(_load(state, models))
+        yield
+        state.stopping.set()
+        loading.cancel()
+
+    app = FastAPI(
+        title="happyhorse",
+        version=__version__,
+        summary="Video with sound from a prompt, in the dialects of OpenAI, DashScope and Ark.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.happyhorse = state
+    for router in (openai.router, dashscope.router, ark.router, operations.router):
+        app.include_router(router)
+    if (STATIC / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=STATIC, html=True), name="studio")
+    else:
+        app.get("/", include_in_schema=False)(operations.no_page)
+    errors.install(app)
+    app.add_middleware(Guard, limit=service.settings.media_bytes + 2**20)
+    return app
+
+
+async def _load(state: State, models: Models) -> None:
+    """Load the models while the server answers already."""
+    try:
+        await run_in_threadpool(models.load_all)
+        await run_in_threadpool(lambda: [models.describe(name) for name in models.names])
+        state.ready = True
+    except ValueError as error:
+        logger.error("a model cannot be served: %s", error)

@@ -1,0 +1,86 @@
+"""The parts that every process of a service has: settings, tables, queue, blobs, house."""
+
+import fcntl
+import os
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from happyhorse.serve.blobs import Blobs
+from happyhorse.serve.jobs import tables
+from happyhorse.serve.jobs.house import House
+from happyhorse.serve.jobs.queue import Queue
+from happyhorse.serve.jobs.store import JobStore
+from happyhorse.serve.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Service:
+    """Everything that outlives a request; `secret` signs addresses of files and is the same for all processes."""
+
+    settings: Settings
+    engine: sa.Engine
+    queue: Queue
+    store: JobStore
+    blobs: Blobs
+    house: House
+    secret: bytes
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self.queue.close()
+        self.engine.dispose()
+
+
+def open_service(settings: Settings) -> Service:
+    """Connect to the database and the blob store, and make what is missing there.
+
+    Raises ValueError, with a remedy, where that is not possible.
+    """
+    try:
+        engine = tables.connect(settings)
+        tables.create(engine)
+        queue = Queue(engine, settings)
+        queue.prepare()
+        with engine.begin() as connection:
+            secret = _secret(connection)
+    except (DBAPIError, OSError) as error:
+        where = sa.make_url(settings.database_url).render_as_string()
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"the database {where} cannot be used ({reason}); start it, or correct HAPPYHORSE_DATABASE_URL or --data"
+        ) from None
+    blobs = Blobs(settings)
+    store = JobStore(engine, settings, queue.put)
+    return Service(
+        settings, engine, queue, store, blobs, House(engine, settings, store, queue, blobs), secret
+    )
+
+
+def _secret(connection: sa.Connection) -> bytes:
+    facts = tables.facts
+    found = connection.execute(sa.select(facts.c.value).where(facts.c.name == "secret")).scalar()
+    if found is None:
+        found = secrets.token_hex(32)
+        connection.execute(sa.insert(facts).values(name="secret", value=found))
+    return bytes.fromhex(found)
+
+
+def hold(settings: Settings) -> int:
+    """Keep other servers from using the same data folder while this process lives; returns the open lock.
+
+    Raises ValueError when another server does.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(settings.data / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ValueError(
+            f"another server uses {settings.data}; stop it, or give this one another folder with --data "
+            "(more workers join with: happyhorse worker)"
+        ) from None
+    return lock

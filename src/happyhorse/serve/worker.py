@@ -1,0 +1,71 @@
+"""A process that makes clips: it takes jobs from the queue until it is told to stop."""
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from functools import partial
+from typing import Any
+
+from happyhorse.generate.load import load
+from happyhorse.serve.jobs.attempt import make
+from happyhorse.serve.jobs.queue import listen
+from happyhorse.serve.service import Service
+
+logger = logging.getLogger("happyhorse.worker")
+
+
+def work(service: Service, with_parent: bool = False) -> None:
+    """Make clips until SIGTERM or SIGINT; the clip at work then gets `drain` seconds, and goes to another worker.
+
+    `with_parent`: stop also when standard input ends, that is, when the server that started this process is gone.
+    Raises ValueError when a model cannot be loaded.
+    """
+    settings, house = service.settings, service.house
+    for name in settings.models:
+        load(name)
+    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    facts = {"models": list(settings.models), "host": socket.gethostname(), "process": os.getpid()}
+    told, stopping, gone = threading.Event(), threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    if with_parent:
+        threading.Thread(target=_until_end_of_input, args=(told,), daemon=True).start()
+    house.greet(worker, facts)
+    threading.Thread(target=_greet, args=(service, worker, facts, gone), daemon=True).start()
+    threading.Thread(target=house.keep, args=(gone,), daemon=True).start()
+    stop = listen(
+        service.engine,
+        settings,
+        worker,
+        partial(make, worker=worker, store=service.store, blobs=service.blobs, stopping=stopping),
+    )
+    logger.info("ready", extra={"worker": worker, "models": list(settings.models)})
+    while not told.wait(3600):
+        pass
+    logger.info("stopping", extra={"worker": worker})
+    threading.Timer(settings.drain, stopping.set).start()
+    stop(max(2, round(settings.drain) + 2))
+    gone.set()
+    house.leave(worker)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)  # threads of a clip that was handed over may still be in a long step of theirs
+
+
+def _greet(service: Service, worker: str, facts: dict[str, Any], gone: threading.Event) -> None:
+    while not gone.wait(service.settings.lease / 4):
+        try:
+            service.house.greet(worker, facts)
+        except Exception as error:  # the database is away: jobs wait for it, and so does this
+            logger.warning("the database cannot be reached: %s", str(error).splitlines()[0])
+
+
+def _until_end_of_input(told: threading.Event) -> None:
+    while os.read(0, 4096):
+        time.sleep(0)
+    told.set()

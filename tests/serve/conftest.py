@@ -1,0 +1,80 @@
+"""A service without processes of its own, an app around it, and a server with workers as people start it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("dbos", reason="serving is not installed: pip install 'happyhorse[serve]'")
+pytest.importorskip("fastapi", reason="serving is not installed: pip install 'happyhorse[serve]'")
+
+from happyhorse.serve.jobs.records import Job, new_id
+from happyhorse.serve.service import Service, open_service
+from happyhorse.serve.settings import Settings
+from serving import Server
+
+
+@pytest.fixture
+def settings(tiny_model: Path, tmp_path: Path) -> Settings:
+    """Of a service in a fresh folder, with the tiny model and a checkpoint after every step."""
+    return Settings.read({}, data=tmp_path / "data", models=(str(tiny_model),), lease=2.0, checkpoint=1)
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    """A service without workers."""
+    opened = open_service(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def order(tiny_model: Path) -> Callable[..., Job]:
+    """Makes a job for the tiny model that is not submitted yet; `asked` are fields of a request."""
+    from happyhorse.generate.load import load
+
+    def ordered(owner: str = "local", prompt: str = "a red ball", **asked: Any) -> Job:
+        request = load(str(tiny_model)).request(prompt, **{"seed": 1} | asked)
+        seconds = {"denoise": 1.0, "decode": 1.0}
+        plain = {**request.as_dict(), "model": str(tiny_model)}
+        return Job(
+            id=new_id(), owner=owner, model="tiny", request=plain, extra={"seconds": seconds, "asked": {}}
+        )
+
+    return ordered
+
+
+@pytest.fixture(scope="session")
+def enlarging(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with super-resolution: clips of 192x128, sampled at 96x64."""
+    import torch
+
+    from happyhorse import checkpoint
+    from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
+
+    run = tmp_path_factory.mktemp("enlarging")
+    (run / "flow").mkdir()
+    (run / "upscale").mkdir()
+    shutil.copy(tiny_model / "codec.safetensors", run)
+    shutil.copy(tiny_model / "denoiser.safetensors", run / "flow")
+    upscaler = Upscaler(UpscalerConfig(width=32, layers=1, head_dim=16, groups=1))
+    wide = torch.zeros(192, 48, 9)
+    wide[:, :, 4] = torch.eye(48).repeat(4, 1)
+    with torch.no_grad():
+        upscaler.basis.copy_(wide.flatten(1))
+    facts = {"keep": 0.8, "sampler": {"steps": 2, "shift": 3.0}}
+    part = checkpoint.Checkpoint("upscaler", upscaler.plain(), upscaler.state_dict(), facts)
+    checkpoint.save(run / "upscale" / "upscaler.safetensors", part)
+    return run
+
+
+@pytest.fixture(scope="package")
+def live(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that need a real one; it has one worker."""
+    server = Server(tmp_path_factory.mktemp("live") / "data", tiny_model)
+    try:
+        yield server.wait()
+    finally:
+        server.kill()

@@ -1,0 +1,103 @@
+"""What tests of the server share: a clip made without a worker, and a server as people start it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from happyhorse.serve.jobs.attempt import make
+from happyhorse.serve.service import Service
+
+
+def finish(service: Service, job: str, worker: str = "w", stopping: threading.Event | None = None) -> str:
+    """Make the clip of a job here and now, as a worker does."""
+    return make(
+        job,
+        lambda name, function: function(),
+        worker,
+        service.store,
+        service.blobs,
+        stopping or threading.Event(),
+    )
+
+
+class Server:
+    """`happyhorse serve` in a process, and the processes that it starts."""
+
+    def __init__(self, folder: Path, model: Path, port: int | None = None, **variables: str) -> None:
+        self.port = port or free_port()
+        self.url, self.folder = f"http://127.0.0.1:{self.port}", folder
+        self.environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "HAPPYHORSE_DATA": str(folder),
+            "HAPPYHORSE_MODELS": str(model),
+            "HAPPYHORSE_PORT": str(self.port),
+            "HAPPYHORSE_LEASE": "3",
+            "HAPPYHORSE_DRAIN": "5",
+            "HAPPYHORSE_CHECKPOINT": "1",
+            "HAPPYHORSE_RATE": "0",
+            **variables,
+        }
+        self.log = open(folder.parent / f"server-{self.port}.log", "ab")  # noqa: SIM115
+        self.process = self._run("serve")
+
+    def _run(self, verb: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "happyhorse", verb]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=self.log, stderr=self.log, start_new_session=True
+        )
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """One more worker."""
+        return self._run("worker")
+
+    def wait(self, workers: int = 1, seconds: float = 120) -> "Server":
+        """Until it is ready, with so many workers."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                if get(f"{self.url}/readyz")["workers"] >= workers:
+                    return self
+            except (OSError, urllib.error.HTTPError):
+                assert self.process.poll() is None, self.written()
+            time.sleep(0.1)
+        raise AssertionError(f"the server is not ready:\n{self.written()}")
+
+    def written(self) -> str:
+        """The end of its log."""
+        return Path(self.log.name).read_text("utf-8", "replace")[-6000:]
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Send a signal and wait."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it at once, with everything that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def get(url: str) -> Any:
+    """The JSON at a URL."""
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
