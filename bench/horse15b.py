@@ -39,7 +39,7 @@ from happyhorse.model.tokens import Grid, coordinates
 from happyhorse.values import HAPPYHORSE_15B
 
 WORDS = 640  # tokens of text: the most that the network reads
-BIG = 20_000  # tokens beyond which attention that writes its scores down cannot be run
+BIG = 10_000  # tokens beyond which attention that writes its scores down cannot be run
 PUBLISHED = {
     "256p": 2.0,
     "540p": 8.0,

@@ -270,7 +270,7 @@ def clips() -> str:
     lines = [
         "![one clip of each family, the first of the measured ones](docs/assets/pony.png)\n",
         f"{report['total']['clips']} held-out prompts, one clip each; brackets: 95 % intervals. *On time*: seen events",
-        "that have a sound between -45 and +125 ms. *Control*: the same pictures, each with the sound of another clip.\n",
+        "that have a sound between -45 and +125 ms. *Control*: the same pictures, each with another clip's sound.\n",
         "| | clips | shows what was asked | in the right colour | on time | control |",
         "|---|--:|--:|--:|--:|--:|",
     ]

@@ -1,6 +1,8 @@
 """What tests of the server share: a clip made without a worker, and a server as people start it."""
 
+import base64
 import contextlib
+import io
 import json
 import os
 import signal
@@ -13,6 +15,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from happyhorse.serve.jobs.attempt import make
 from happyhorse.serve.service import Service
@@ -101,3 +106,15 @@ def get(url: str) -> Any:
     """The JSON at a URL."""
     with urllib.request.urlopen(url, timeout=30) as answer:
         return json.load(answer)
+
+
+def picture(width: int = 64, height: int = 48) -> bytes:
+    """A PNG of noise."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def data_url(content: bytes, kind: str = "image/png") -> str:
+    """A data URL."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

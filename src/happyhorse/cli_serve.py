@@ -125,7 +125,7 @@ def keys_add(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Make an API key and print it once; from then on callers need one."""
+    """Make an API key and print it once; from then on callers need one. Its `rate` is in units of clips a minute."""
     key = _keys(data).add(name, tuple(scope or ("make", "read")), rate, seconds_a_day)
     show.result({"key": key, "name": name}, f"{key}\n  it is not kept here and cannot be shown again", json)
 

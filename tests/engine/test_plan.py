@@ -140,15 +140,15 @@ def test_an_accepted_plan_fits_and_more_memory_never_hurts(memory, more, size):
 
 
 def test_refusals_say_what_would_fit():
-    long = planned(known("rtx4090", HOST), seconds=15.0)
-    assert "rtx4090 is too small: to upscale takes" in long.refusal
-    assert "would fit: --size 896x512, or --seconds 10" in long.refusal
-    assert planned(known("rtx4090", HOST), seconds=10.0).refusal is None
-    assert planned(known("rtx4090", HOST), seconds=15.0, size=(896, 512)).refusal is None
-    tight = planned(of_memory(16, 64 * GB))
-    assert "would fit: --weights fp8" in tight.refusal
-    assert planned(of_memory(16, 64 * GB), "fp8").refusal is None
-    assert "nothing that this model makes would fit" in planned(of_memory(2, HOST)).refusal
+    asked = {"seconds": 15.0, "size": (896, 512)}
+    small, tight = planned(of_memory(12), **asked), planned(of_memory(13.9), **asked)
+    assert "a GPU of 12 GB is too small: to upscale takes" in small.refusal
+    assert small.refusal.endswith("would fit: --size 448x256, or --seconds 5")
+    for change in ({"size": (448, 256)}, {"seconds": 5.0}):
+        assert planned(of_memory(12), **asked | change).refusal is None
+    assert "would fit: --weights fp8, or" in tight.refusal
+    assert planned(of_memory(13.9), "fp8", **asked).refusal is None
+    assert "nothing that this model makes would fit" in planned(of_memory(2), **asked).refusal
 
 
 def test_the_host_must_hold_what_waits():

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from happyhorse.cli import app
 from happyhorse.eval import run, steps, steps_page
+from happyhorse.eval.hooves import Stride
 from happyhorse.eval.judge import Verdict
 
 STEPS = (1, 2)
@@ -18,6 +19,7 @@ class Parrot:
     """A judge that says the same of every clip."""
 
     accuracy: ClassVar = {"family": 1.0}
+    stride = Stride()
 
     def __call__(self, video, audio, rate=16_000):
         return Verdict("xylophone", "red", "rain")
@@ -51,7 +53,9 @@ def test_it_goes_on_where_it_was(tiny_parts, tmp_path):
     (tmp_path / "student-2" / "figures.json").unlink()
     again = steps.measure(str(tiny_parts), 2, tmp_path, STEPS, progress=lambda *at: said.append(at))
     assert {what for what, *_ in said} == {"student, 2"}
-    assert again["teacher, guided"] == json.loads(json.dumps(found["teacher, guided"]))
+    assert json.loads(json.dumps(again["teacher, guided"])) == json.loads(
+        json.dumps(found["teacher, guided"])
+    )
     steps.measure(str(tiny_parts), 1, tmp_path, (1,), progress=lambda *at: said.append(at))
     assert ("student, 1", 1, 1) in said, "another set of prompts is measured anew"
 

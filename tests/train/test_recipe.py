@@ -90,7 +90,7 @@ def test_settings_change_one_value_each(file):
         ("flow.horse.mm_layers=[7]", "names a layer outside 0..1"),
         ("flow.horse.param_dtype='fp8'", "must be one of"),
         ("flow.flow.conditions.first=0.95", "sum to at most 1"),
-        ("flow.flow.lengths=[4]", "go in pairs"),
+        ("flow.flow.lengths=[4]", "go together"),
         ("flow.loop=3", "'flow.loop' must be a table of settings"),
         ("flow.loop.steps.x=3", "'steps' is a value, not a table"),
         ("flow.loop.steps", "--set takes key=value"),

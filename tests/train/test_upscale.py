@@ -15,7 +15,7 @@ from happyhorse.generate.upscaler import UpscalerConfig, load_upscaler
 from happyhorse.train import resample
 from happyhorse.train.loop import LoopConfig, read_log, train
 from happyhorse.train.optim import OptimConfig
-from happyhorse.train.upscale import UpscaleConfig, UpscaleObjective
+from happyhorse.train.upscale import UpscaleConfig, UpscaleObjective, _flicker
 
 NETWORK = UpscalerConfig(width=48, layers=2, head_dim=16, groups=1)
 SETTINGS = UpscaleConfig(frames=2, rows=2, columns=2, first=0.5, steps=2)
@@ -123,7 +123,16 @@ def test_figures_of_the_truth_and_of_the_references(objective, monkeypatch):
     monkeypatch.setattr(objective, "_enlarged", lambda: objective._references()[0])
     found = objective.evaluate()
     assert found["psnr_picture"] == float("inf") and found["sharpness"] == 1
+    assert found["flicker"] == pytest.approx(1)
     assert 0 < found["psnr_picture_bicubic"] < 60 and found["sharpness_bicubic"] != 1
+
+
+def test_what_trembles_flickers_and_what_moves_in_one_place_does_not():
+    still = torch.rand(2, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0)).expand(-1, -1, 5, -1, -1)
+    moving = still.clone()
+    moving[:, :, 2, :3] += 1
+    shaking = still + 0.1 * torch.rand(2, 3, 5, 8, 8, generator=torch.Generator().manual_seed(1))
+    assert _flicker(still) == _flicker(moving) == 0 and 0.01 < _flicker(shaking) < 0.1
 
 
 def test_a_share_of_the_clips_is_of_the_models_own_making(pairs, teacher, tmp_path, monkeypatch, tiny_model):

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -75,11 +76,29 @@ def of_memory(gigabytes: float, host: int = UNKNOWN) -> Device:
 
 
 def this(device: torch.device, processes: int = 1) -> Device:
-    """The device of this machine, tested: about a second, and half a gigabyte of its memory while it lasts."""
-    host = host_memory() // processes
-    on_gpu = device.type == "cuda"
-    dtype, scale = torch.bfloat16, 8 if on_gpu else 1
-    wait: Callable[[], object] = torch.cuda.synchronize if on_gpu else lambda: None
+    """The device of this machine, tested once: about a second, and half a gigabyte of its memory while it lasts.
+
+    Memory that torch holds for this process counts as free: what is in it makes room when it must.
+    """
+    rates, host = _rates(device), host_memory() // processes
+    if device.type != "cuda":
+        name = f"this {device.type.upper()} ({torch.get_num_threads()} threads)"
+        return Device(name, total_memory(), host, host, *rates, processes)
+    torch.cuda.empty_cache()
+    free, memory = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device)
+    return Device(torch.cuda.get_device_name(device), memory, free, host, *rates, processes)
+
+
+@cache
+def _rates(device: torch.device) -> tuple[float, float, float, float | None, float]:
+    """`matrices`, `attention`, `moving`, `copying` and `call` of a `Device`."""
+    on_gpu, dtype = device.type == "cuda", torch.bfloat16
+    scale = 8 if on_gpu else 1
+
+    def wait() -> None:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
 
     def rate(amount: float, run: Callable[[], object]) -> float:
         run()
@@ -102,15 +121,12 @@ def this(device: torch.device, processes: int = 1) -> Device:
         moving = rate(2 * x.nbytes, lambda: x + 1)
         one = torch.ones(1, device=device)
         call = 1 / rate(100, lambda: [one.add_(0) for _ in range(100)])
-    name, memory, free, copying = f"this CPU ({torch.get_num_threads()} threads)", total_memory(), host, None
-    if on_gpu:
-        source = torch.empty(256_000_000, dtype=torch.uint8, pin_memory=True)
-        target = torch.empty_like(source, device=device)
-        copying = rate(source.nbytes, lambda: target.copy_(source, non_blocking=True))
-        del a, b, q, x, source, target
-        torch.cuda.empty_cache()
-        name, (free, memory) = torch.cuda.get_device_name(device), torch.cuda.mem_get_info(device)
-    return Device(name, memory, free, host, matrices, attention, moving, copying, call, processes)
+    if not on_gpu:
+        return matrices, attention, moving, None, call
+    source = torch.empty(256_000_000, dtype=torch.uint8, pin_memory=True)
+    target = torch.empty_like(source, device=device)
+    copying = rate(source.nbytes, lambda: target.copy_(source, non_blocking=True))
+    return matrices, attention, moving, copying, call
 
 
 def host_memory() -> int:

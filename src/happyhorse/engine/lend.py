@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.model.weights import load_horse, read_config
 
 
+@lru_cache(maxsize=1)
 def lending(
     folder: Path, device: torch.device, policy: Policy, *, together: bool = False, compiled: bool = False
 ) -> Lend:
     """What lends the parts in `folder` to stages that compute on `device`, as `policy` says.
 
     With `together` the processes that torchrun started share the work of the denoisers; with `compiled` their layers
-    are compiled.
+    are compiled. The last lender is kept, and with it the parts that stay on the device: the next clip under the same
+    policy finds them there.
     """
     kept: dict[str, Any] = {}
 

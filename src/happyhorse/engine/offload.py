@@ -120,7 +120,7 @@ class _Visits:
             if self.inside[slot] != position:  # the first pass, or one after a pass that was broken off
                 self._fetch(position)
             if self.stream:
-                torch.cuda.current_stream().wait_event(self.copied[slot])
+                torch.cuda.current_stream(self.stream.device).wait_event(self.copied[slot])
 
         return hook
 
@@ -142,7 +142,7 @@ class _Visits:
         if self.stream is None:
             target.copy_(host)
             return
-        self.stream.wait_stream(torch.cuda.current_stream())  # whoever used the buffer before is done
+        self.stream.wait_stream(torch.cuda.current_stream(self.stream.device))  # the last user is done
         with torch.cuda.stream(self.stream):
             target.copy_(host, non_blocking=True)
             self.copied[slot].record()

@@ -64,7 +64,7 @@ class UpscalerConfig:
 
 
 class Upscaler(nn.Module):
-    """The guess and the denoiser."""
+    """The guess, with its `basis` [4 C, 9 C] and `mean` [4 C], and the denoiser."""
 
     adam_parameters = ("embedder", "final_linear", "given", "norm")
     basis: Tensor

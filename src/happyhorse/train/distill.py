@@ -116,7 +116,7 @@ def simulate(
     """The state, latents as in `Told`, that a student which samples along `sigmas` meets before its step `stop`.
 
     Backward simulation: the student learns on what it makes itself and not on noised data. `fresh(modality)` draws the
-    noise of a renoising sampler (see `flow.samplers.renoise`); None is for the Euler sampler.
+    noise of a renoising sampler (see `flow.samplers.renoise`), [B, C, T, Y, X] or [B, S, Ca]; None is for Euler's.
     """
     for k in range(stop):
         x = pin(told, x)

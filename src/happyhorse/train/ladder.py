@@ -50,8 +50,8 @@ class DistillRecipe:
     """A student of `rank` and `steps`, the teacher's steps and guidance, held-out prompts to judge by, and the rungs.
 
     Windows of clips are as in flow training, with shares of their own: a student needs whole clips more than its
-    teacher did, because what it samples are whole clips. A rung that is left out is not climbed. Raises ValueError where
-    there is none.
+    teacher did, because what it samples are whole clips. A rung that is left out is not climbed. Raises ValueError
+    where there is none.
     """
 
     rank: int = 32

@@ -141,7 +141,8 @@ class UpscaleObjective:
         """Held-out error of the velocity over eight levels, and of decoded pictures: PSNR in dB and sharpness.
 
         The reference are the decoded latents of the large renders; sharpness is the energy of differences between
-        neighbouring pixels over the reference's; `_bicubic` stands for the decoded small clip, enlarged, and `_guess`
+        neighbouring pixels over the reference's, flicker the same of how much the stillest half of the pixels changes
+        from frame to frame; `_bicubic` stands for the decoded small clip, enlarged, and `_guess`
         for the guess without what the denoiser makes of it.
         """
         generator = torch.Generator().manual_seed(1)
@@ -159,6 +160,7 @@ class UpscaleObjective:
         for name, pictures in (("", made), ("_bicubic", bicubic), ("_guess", guess)):
             found[f"psnr_picture{name}"] = _psnr(pictures, reference)
             found[f"sharpness{name}"] = _sharpness(pictures) / _sharpness(reference)
+            found[f"flicker{name}"] = _flicker(pictures) / max(_flicker(reference), 1e-6)
         return found
 
     def _enlarged(self) -> Float[Tensor, "n 3 F H W"]:
@@ -215,6 +217,12 @@ class UpscaleObjective:
 def _psnr(pictures: Tensor, reference: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of pictures in [-1, 1]."""
     return float(-10 * ((pictures - reference) / 2).square().mean().log10())
+
+
+def _flicker(pictures: Tensor) -> float:
+    """Mean change from frame to frame of the stillest half of the pixels of pictures [n, 3, F, H, W]."""
+    typical = pictures.diff(dim=2).abs().mean((1, 2)).flatten(1).sort(1).values
+    return float(typical[:, : typical.shape[1] // 2].mean())
 
 
 def _sharpness(pictures: Tensor) -> float:

@@ -57,7 +57,7 @@ class Content(BaseModel):
 
 
 class NewTask(BaseModel):
-    """A new task."""
+    """A new task; `duration` in s."""
 
     model_config = ConfigDict(extra="forbid")
     model: str

@@ -73,7 +73,7 @@ class Input(BaseModel):
 
 
 class Parameters(BaseModel):
-    """How."""
+    """How; `duration` in s."""
 
     model_config = ConfigDict(extra="forbid")
     resolution: str | None = None

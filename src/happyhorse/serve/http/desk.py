@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from happyhorse.errors import did_you_mean
+from happyhorse.flow.samplers import SAMPLERS
 from happyhorse.generate.material import gather
 from happyhorse.generate.model import Model
 from happyhorse.generate.pony import Pony
@@ -184,6 +186,11 @@ class Desk:
         paths, asked = self._files(order, place)
         try:
             request = model.request(order.prompt, **order.fields, **asked)
+            if request.sampler not in SAMPLERS:
+                known = did_you_mean(request.sampler, SAMPLERS)
+                raise bad(
+                    order.params.get("sampler", "sampler"), f"no sampler called {request.sampler!r}{known}"
+                )
             base = model.format.base(request.width, request.height)
             model.format.shape(request.seconds, request.width, request.height)
             small = replace(request, width=base[0], height=base[1])

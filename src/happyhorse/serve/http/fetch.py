@@ -15,6 +15,13 @@ from urllib.parse import urljoin, urlsplit
 
 HOPS = 3
 SECONDS = 20.0
+EMBEDDING = tuple(
+    map(
+        ipaddress.IPv6Network,
+        ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"),
+    )
+)
+"""Addresses that lead to an IPv4 address inside of them, which may be anyone's: mapped, translated, tunnelled."""
 
 
 def fetch(url: str, hosts: Collection[str], limit: int) -> bytes:
@@ -56,8 +63,8 @@ def public(host: str, port: int) -> str:
         raise ValueError(f"is at {host!r}, which cannot be found")
     for address in found:
         ip = ipaddress.ip_address(address.partition("%")[0])
-        plain = getattr(ip, "ipv4_mapped", None) or ip
-        if not plain.is_global or plain.is_multicast:
+        disguised = ip.version == 6 and any(ip in network for network in EMBEDDING)
+        if disguised or not ip.is_global or ip.is_multicast:
             raise ValueError(f"is at {host!r}, which is not on the public internet")
     return sorted(found)[0]
 

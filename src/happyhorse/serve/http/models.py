@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Models:
 
     def __init__(self, models: tuple[str, ...], loader: Callable[[str], Model] = load) -> None:
         self._paths = {public_name(model): model for model in models}
-        self._load = loader
+        self._load = cache(loader)
 
     @property
     def names(self) -> list[str]:

@@ -119,7 +119,10 @@ class JobStore:
         model: str | None = None,
         ids: Collection[str] = (),
     ) -> list[Job]:
-        """Jobs in the order of their making, the newest first, those after the id `after` in that order."""
+        """Jobs in the order of their making, the newest first, those after the id `after` in that order.
+
+        `limit` of them at most, after the first `offset` (both in units of jobs).
+        """
         query = sa.select(T).where(*_of(owner), *_where(status, model, ids))
         if after is not None:
             query = query.where(T.c.id > after if oldest_first else T.c.id < after)

@@ -1,0 +1,113 @@
+"""The official clients against a real server process: OpenAI in two versions, DashScope, Ark."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from serving import data_url, picture
+
+pytestmark = pytest.mark.slow
+LATEST = Path(sys.prefix) / "openai-latest"
+"""Where `pip install --target` put the newest `openai`, which cannot be beside the pinned one."""
+
+
+def use_openai(live, path: Path | None) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(path) if path else ""}
+    script = Path(__file__).parent / "use_openai.py"
+    run = subprocess.run(
+        [sys.executable, str(script), live.url],
+        input=picture(),
+        capture_output=True,
+        env=environment,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr.decode()[-3000:] + live.written()[-1500:]
+    return run.stdout.decode()
+
+
+def test_openai(live):
+    pytest.importorskip("openai")
+    assert use_openai(live, None).startswith("openai 2.")
+
+
+@pytest.mark.skipif(
+    not LATEST.is_dir(), reason=f"pip install --target {LATEST} 'openai>=3' for the newest client"
+)
+def test_the_newest_openai(live):
+    assert use_openai(live, LATEST).startswith("openai 3.")
+
+
+def test_dashscope(live, monkeypatch):
+    dashscope = pytest.importorskip("dashscope")
+    monkeypatch.setattr(dashscope, "base_http_api_url", f"{live.url}/api/v1")
+    synthesis = dashscope.VideoSynthesis
+    key = {"api_key": "none"}
+    created = synthesis.async_call(
+        model="happyhorse-1.0-t2v",
+        prompt="a red ball",
+        resolution="720P",
+        ratio="16:9",
+        duration=3,
+        seed=5,
+        **key,
+    )
+    assert created.status_code == 200 and created.output.task_status == "PENDING", created
+    done = synthesis.wait(created, **key)
+    assert done.output.task_status == "SUCCEEDED", done
+    assert done.usage.video_count == 1 and done.usage.video_duration == 3
+    with urllib.request.urlopen(done.output.video_url) as file:
+        assert file.headers["content-type"] == "video/mp4" and file.read()[4:8] == b"ftyp"
+    called = synthesis.call(
+        model="happyhorse-1.0-i2v",
+        prompt="a red ball",
+        media=[{"type": "first_frame", "url": data_url(picture())}],
+        duration=3,
+        **key,
+    )
+    assert called.output.task_status == "SUCCEEDED", called
+    wrong = synthesis.async_call(model="happyhorse-1.0-t2v", prompt="a red ball", duration=99, **key)
+    assert wrong.status_code == 400 and wrong.code == "InvalidParameter" and "duration" in wrong.message
+    waiting = synthesis.async_call(model="wan2.7-t2v", prompt="a red ball", duration=15, **key)
+    stopped = synthesis.cancel(waiting, **key)
+    assert stopped.status_code == 200, stopped
+    assert synthesis.fetch(waiting, **key).output.task_status == "CANCELED"
+    assert synthesis.list(page_size=2, **key).status_code == 200
+    unknown = synthesis.fetch("00000000-0000-0000-0000-000000000000", **key)
+    assert unknown.output.task_status == "UNKNOWN"
+
+
+def test_ark(live):
+    ark = pytest.importorskip("volcenginesdkarkruntime")
+    client = ark.Ark(base_url=f"{live.url}/api/v3", api_key="none", max_retries=0)
+    tasks = client.content_generation.tasks
+    content = [
+        {"type": "text", "text": "a red ball --dur 1"},
+        {"type": "image_url", "image_url": {"url": data_url(picture())}, "role": "first_frame"},
+    ]
+    task = tasks.create(
+        model="doubao-seedance-2-0",
+        content=content,
+        ratio="adaptive",
+        return_last_frame=True,
+        watermark=False,
+    )
+    until = time.monotonic() + 120
+    while (found := tasks.get(task_id=task.id)).status in ("queued", "running") and time.monotonic() < until:
+        time.sleep(0.3)
+    assert found.status == "succeeded" and found.error is None and found.duration == 1, found
+    for address, magic in ((found.content.video_url, b"ftyp"), (found.content.last_frame_url, b"\r\n\x1a\n")):
+        with urllib.request.urlopen(address) as file:
+            assert file.read()[4:8] == magic
+    listed = tasks.list(page_size=1, status="succeeded", task_ids=[task.id])
+    assert listed.total == 1 and listed.items[0].id == task.id
+    with pytest.raises(ark.ArkBadRequestError) as wrong:
+        tasks.create(model="doubao-seedance-2-0", content=[{"type": "text", "text": "x"}], ratio="9:1")
+    assert wrong.value.code == "InvalidParameter" and wrong.value.param == "ratio"
+    tasks.delete(task_id=task.id)
+    with pytest.raises(ark.ArkNotFoundError):
+        tasks.get(task_id=task.id)
