@@ -56,7 +56,7 @@ def test_dashscope(live, monkeypatch):
         seed=5,
         **key,
     )
-    assert created.status_code == 200 and created.output.task_status == "PENDING", created
+    assert created.status_code == 200 and created.output.task_status == "PENDING", created.message
     done = synthesis.wait(created, **key)
     assert done.output.task_status == "SUCCEEDED", done
     assert done.usage.video_count == 1 and done.usage.video_duration == 3
@@ -83,6 +83,7 @@ def test_dashscope(live, monkeypatch):
 
 def test_ark(live):
     ark = pytest.importorskip("volcenginesdkarkruntime")
+    errors = pytest.importorskip("volcenginesdkarkruntime._exceptions")
     client = ark.Ark(base_url=f"{live.url}/api/v3", api_key="none", max_retries=0)
     tasks = client.content_generation.tasks
     content = [
@@ -105,9 +106,9 @@ def test_ark(live):
             assert file.read()[4:8] == magic
     listed = tasks.list(page_size=1, status="succeeded", task_ids=[task.id])
     assert listed.total == 1 and listed.items[0].id == task.id
-    with pytest.raises(ark.ArkBadRequestError) as wrong:
+    with pytest.raises(errors.ArkBadRequestError) as wrong:
         tasks.create(model="doubao-seedance-2-0", content=[{"type": "text", "text": "x"}], ratio="9:1")
     assert wrong.value.code == "InvalidParameter" and wrong.value.param == "ratio"
     tasks.delete(task_id=task.id)
-    with pytest.raises(ark.ArkNotFoundError):
+    with pytest.raises(errors.ArkNotFoundError):
         tasks.get(task_id=task.id)

@@ -1,4 +1,4 @@
-"""What the official `openai` client does with a server; `python use_openai.py URL` runs it with whatever version is found.
+"""What the official `openai` client does with a server; `python use_openai.py URL` runs it with the version it finds.
 
 Not a test by itself: `test_clients` runs it in a process, once for each version.
 """
@@ -66,7 +66,7 @@ def main(base: str, picture: bytes) -> None:
         ),
         (lambda: client.videos.retrieve("video_" + "0" * 32), openai.NotFoundError, None),
         (
-            lambda: client.videos.edit(prompt="x", video=io.BytesIO(b"no video")),
+            lambda: client.videos.edit(prompt="x", video=io.BytesIO(b"no video"), extra_body={"span": "0-1"}),
             openai.BadRequestError,
             "video",
         ),  # type: ignore[arg-type]

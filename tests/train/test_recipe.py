@@ -165,6 +165,7 @@ loop = { steps = 2, batch = 2, log_every = 1 }
 """
 
 
+@pytest.mark.slow
 def test_a_student_and_super_resolution(tmp_path, monkeypatch):
     """The second half of the chain, on what the first half left."""
     monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / "cache"))

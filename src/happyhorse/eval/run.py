@@ -83,7 +83,7 @@ def measured(
     plan: Plan, source: Source, asked: Sequence[Asked], workers: int = 1, progress: Progress = lambda *_: None
 ) -> list[Seen]:
     """What is seen and heard in the clips of one source, in the order of `asked`; `progress(source, done, total)`."""
-    jobs = [(plan, source, one) for one in asked]
+    jobs: list[tuple[Plan, Source, Asked]] = [(plan, source, one) for one in asked]
     return spread(_look, jobs, workers, lambda done: progress(source, done, len(jobs)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from happyhorse.eval import lips, run, sphinx, talking
 from happyhorse.eval.intervals import Figure, bootstrap, share
+from happyhorse.eval.lips import LipSync
 from happyhorse.eval.recogniser import distance, hear
 from happyhorse.eval.run import Plan, Source
 from happyhorse.eval.spoken import LANGUAGES
@@ -44,8 +45,8 @@ class Part:
     error: Figure
     language: Figure
     known: Figure | None
-    lips: lips.LipSync
-    lips_control: lips.LipSync | None
+    lips: LipSync
+    lips_control: LipSync | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def measured(
         for i in range(count)
         if sphinx.available() and LANGUAGES[i % len(LANGUAGES)] == "en"
     ]
-    jobs = [(plan, source, index, tuple(english)) for index in range(count)]
+    jobs: list[tuple[Plan, Source, int, tuple[str, ...]]] = [
+        (plan, source, index, tuple(english)) for index in range(count)
+    ]
     said = run.spread(_listen, jobs, workers, lambda done: progress(source, done, count))
     return gather(said, module.error)
 
