@@ -147,16 +147,15 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
         raise bad("input", "input is required: an object with prompt", "missing_parameter")
     prompt = _prompt(given)
     files, params = _files(given, name)
-    given.refuse(
-        "cannot be asked of these models", "negative_prompt", "template", "function", "reference_url"
-    )
+    given.refuse("cannot be asked of these models", "negative_prompt", "template", "reference_url")
     given.refuse(
         "cannot be asked of these models",
         "reference_urls",
         "reference_video_urls",
         "reference_video_description",
     )
-    given.take("extend_prompt")  # the official client always sends it
+    given.take("extend_prompt")  # the official client always sends it, and this:
+    given.refuse("cannot be asked of these models", "function", unless=(None, "generation"))
     given.end()
     asked: dict[str, Any] = {}
     resolution, ratio, size = how.text("resolution"), how.text("ratio"), how.text("size")
