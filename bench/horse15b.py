@@ -29,10 +29,10 @@ import literal
 from happyhorse import config as plain_config
 from happyhorse.codec.turbo import TurboConfig, TurboDecoder
 from happyhorse.engine import attention, device, work
-from happyhorse.engine.compiling import compile_layers
 from happyhorse.engine.plan import SPLIT
 from happyhorse.engine.strips import in_strips
 from happyhorse.model.attention import LOCAL_RADIUS, Window
+from happyhorse.model.compiling import compile_layers
 from happyhorse.model.horse import Horse
 from happyhorse.model.presets import HORSE_15B, HORSE_15B_1080P, HorseConfig
 from happyhorse.model.tokens import Grid, coordinates

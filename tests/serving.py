@@ -82,6 +82,15 @@ class Server:
         """The end of its log."""
         return Path(self.log.name).read_text("utf-8", "replace")[-6000:]
 
+    def lines(self, message: str, **facts: Any) -> list[dict[str, Any]]:
+        """Lines of its whole log with this message and these facts."""
+        found = []
+        for text in Path(self.log.name).read_text("utf-8", "replace").splitlines():
+            line = json.loads(text) if text.startswith("{") and text.endswith("}") else {}
+            if line.items() >= {"message": message, **facts}.items():
+                found.append(line)
+        return found
+
     def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
         """Send a signal and wait."""
         self.process.send_signal(number)

@@ -75,6 +75,7 @@ def distill(
     json: Json = False,
 ) -> None:
     """Distil the denoiser into a student of few steps without guidance; goes on where it stopped."""
+    from happyhorse.train import ladder
     from happyhorse.train import recipe as recipes
 
     plan = recipes.load_recipe(recipe, settings or ())
@@ -83,9 +84,11 @@ def distill(
         path = recipes.train_distill(
             plan, folder, codec or folder / "codec.safetensors", base, workers, show.training(report)
         )
+    table = path.parent / "ladder.json"
+    said = ladder.verdict(table)
     show.result(
-        {"path": str(path), "ladder": str(path.parent / "ladder.json")},
-        f"{path}\n  the figures of all rungs, and of the teacher: {path.parent / 'ladder.json'}",
+        {"path": str(path), "ladder": str(table), "verdict": said},
+        "\n  ".join([str(path), *said, f"the figures of all rungs, and of the teacher: {table}"]),
         json,
     )
 

@@ -13,9 +13,9 @@ import torch
 
 from happyhorse import config
 from happyhorse.engine import attention
-from happyhorse.engine.compiling import compile_layers
 from happyhorse.engine.quantise import quantise
 from happyhorse.model.attention import Window
+from happyhorse.model.compiling import compile_layers
 from happyhorse.model.horse import Horse
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid, coordinates

@@ -90,6 +90,13 @@ def test_given_clips_are_made_at_both_sizes(tiny_parts, kind):
     assert len(clip.video) == (35 if kind == "extend" else 20)
 
 
+def test_a_given_picture_is_not_upscaled(tiny_parts):
+    model, stages = load(tiny_parts), []
+    source = happyhorse.generate("a red ball", model=model, seed=2, seconds=0.8)
+    happyhorse.generate("a ball", model=model, video=source, report=lambda stage, *_: stages.append(stage))
+    assert "denoise" in stages and "upscale" not in stages
+
+
 def test_what_does_not_belong_together_is_refused(tiny_parts, tmp_path):
     broken = shutil.copytree(tiny_parts, tmp_path / "broken")
     part = checkpoint.load(broken / "flow" / "denoiser.safetensors")

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -140,6 +141,34 @@ def test_wrong_inputs_are_named():
         velocities(TINY | {"mm_layer": (3,)}, weights, video, audio, text, words, "v2")
     with pytest.raises(ValueError, match="multiples of 32 pixels"):
         velocities(TINY, weights, video[..., :5], audio, text, words, "v2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtype": "fp16"}, "dtype 'fp16' is unknown"),
+        ({"coords": "clock"}, "coords 'clock' is unknown"),
+        ({"window": -1}, "a window of -1 latent frames"),
+        ({"video_latent": torch.zeros(6, 5, 4, 6)}, "video_latent is [6, 5, 4, 6]; give 5 axes"),
+        ({"text": torch.zeros(2, 9, 12)}, "text is [2, 9, 12]; give 3 axes, of which the first is 1"),
+    ],
+)
+def test_wrong_arguments_are_named(changes, message):
+    names = ("video_latent", "audio_latent", "text", "text_length")
+    inputs = dict(zip(names, draw_inputs(TINY), strict=True)) | {"coords": "v2"}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        velocities(TINY, draw_weights(TINY), **(inputs | changes))
+
+
+def test_numbers_and_layers_of_other_libraries():
+    weights, (*latents, text, words) = draw_weights(TINY), draw_inputs(TINY)
+    text[:, words:] = float("nan")  # rows of padding are not read
+    loose = TINY | {"mm_layers": np.array([3, 0]), "gelu7_layers": range(1), "post_norm_layers": None}
+    wanted = velocities(TINY, weights, *latents, text, words, "v2")
+    for count in (torch.tensor(words), np.int64(words)):
+        got = velocities(loose, weights, *latents, text, count, "v2")
+        for a, b in zip(got, wanted, strict=True):
+            assert torch.equal(a, b)
 
 
 def test_weights_are_copied():

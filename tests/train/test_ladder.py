@@ -96,9 +96,23 @@ def test_a_rung_stays_only_if_it_beats_the_best_below(teacher, tmp_path, monkeyp
     monkeypatch.setattr(ladder.trajectories, "make", lambda *args: [])
     path = run(teacher, tmp_path / "d")
     assert json.loads((tmp_path / "d" / "ladder.json").read_text())["best"] == RUNGS[best]
+    said = ladder.verdict(tmp_path / "d" / "ladder.json")
+    assert len(said) == 4 and f"the student is {RUNGS[best]}; it does not beat" in said[-1]
+    lost = [i for i in range(3) if "and is left out" in said[i]]
+    assert lost == {1: [2], 2: [1], 0: [1, 2]}[best]
     assert checkpoint.load(path).facts["rung"] == RUNGS[best]
     size = started[1]  # the first rung's adapter is all ones
     assert started[2] == pytest.approx(2 * size if best == 1 or scores[1] == 4.0 else size)
+
+
+def test_rungs_of_another_denoiser_are_refused(teacher, tmp_path):
+    about = tmp_path / "d" / "1-trajectory" / "run.json"
+    about.parent.mkdir(parents=True)
+    about.write_text('{"base": "another"}')
+    with pytest.raises(
+        ValueError, match=r"1-trajectory belongs to another denoiser.*remove .*or give another --output"
+    ):
+        run(teacher, tmp_path / "d")
 
 
 def test_recipes_without_rungs_are_refused():

@@ -160,9 +160,30 @@ heldout = 2
 seconds = 0.4
 own = 2
 network = { width = 32, layers = 1, head_dim = 16, groups = 1 }
-upscale = { frames = 2, rows = 2, columns = 2 }
+upscale = { frames = 2, rows = 4, columns = 4 }
 loop = { steps = 2, batch = 2, log_every = 1 }
 """
+
+
+@pytest.mark.parametrize(
+    ("verb", "there", "sentence"),
+    [
+        ("flow", "", "no codec at .*happyhorse train codec.*--codec"),
+        ("distill", "", "no codec at .*happyhorse train codec.*--codec"),
+        ("distill", "codec", "no denoiser at .*happyhorse train flow.*--base"),
+        ("upscale", "codec", "no denoiser at .*happyhorse train flow.*--base"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_rendered(
+    file, tmp_path, monkeypatch, verb, there, sentence
+):
+    monkeypatch.setattr(recipes, "make", lambda *_: pytest.fail("rendered"))
+    file.write_text(TINY + FURTHER)
+    codec = tmp_path / "codec.safetensors"
+    if there:
+        codec.touch()
+    with pytest.raises(ValueError, match=sentence):
+        getattr(recipes, f"train_{verb}")(load_recipe(file), tmp_path, codec)
 
 
 @pytest.mark.slow
@@ -189,8 +210,13 @@ def test_a_student_and_super_resolution(tmp_path, monkeypatch):
         0.4,
         checkpoint.sha256(base),
     )
-    large, small = "train large latents", "train small latents"
-    assert {what for what, *_ in said} >= {large, small, "clips made anew", "upscale"}
+    made = {
+        "train sharp latents",
+        "train enlarged latents",
+        "clips made anew",
+        "upscale",
+    }
+    assert {what for what, *_ in said} >= made
     for name, table in (("distill", "[distill]"), ("upscale", "[upscale]")):
         without = dataclasses.replace(recipe, **{name: None})
         with pytest.raises(ValueError, match=re.escape(f"this recipe has no {table}")):

@@ -1,17 +1,23 @@
-"""Small pictures as a generator makes them and not as a renderer does: what super-resolution has to forgive.
+"""Small clips as a generator makes them, enlarged: what super-resolution starts from.
 
-A quarter of the clips stay as they are; of the others, each is shifted by a part of a pixel, blurred, given noise, or
-compressed as JPEG, one or several of these, all frames of a clip alike.
+A quarter of the clips are as they were rendered; of the others, each is shifted by a part of a pixel, blurred, given
+noise, or compressed as JPEG, one or several of these, all frames of a clip alike. Then each goes through the codec at
+its small size, as a clip of a generator does, and is enlarged by interpolation.
 """
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageFilter
 
-from happyhorse import checkpoint
+from happyhorse import checkpoint, config
+from happyhorse.codec import load_codec
+from happyhorse.codec.enlarge import enlarge_pixels
+from happyhorse.codec.video import VideoCodec
 from happyhorse.data.shards import ShardPlan
 from happyhorse.data.source import RawClip, seed_of
 
@@ -19,19 +25,31 @@ UNTOUCHED, SOME = 0.25, 0.5  # share of clips left alone, chance of each fault i
 
 
 @dataclass(frozen=True)
-class DegradedPlan(ShardPlan):
-    """The clips of a `ShardPlan`, each with faults of its own in the picture."""
+class EnlargedPlan(ShardPlan):
+    """The clips of a `ShardPlan`, degraded, through its codec, and enlarged."""
 
     @property
     def key(self) -> str:
-        """Name of the folder; another way of degrading is another folder."""
-        return f"degraded-{super().key}-{checkpoint.sha256(__file__)[:8]}"
+        """Name of the folder; another way of degrading, or another codec (also its decoder), is another folder."""
+        assert self.codec is not None
+        return f"enlarged-{super().key}-{config.fingerprint([checkpoint.sha256(f) for f in (self.codec, __file__)])}"
 
     def clip(self, index: int) -> RawClip:
-        """Render the scene of the split's seed `index`, and degrade it."""
+        """Render the scene of the split's seed `index` at the small size, and make what a generator would show."""
         clip = super().clip(index)
         generator = np.random.default_rng([seed_of(self.split, index), 1])
-        return RawClip(degrade(clip.video, generator), clip.audio, clip.record)
+        small = torch.from_numpy(degrade(clip.video, generator)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        assert self.codec is not None
+        codec = _codec(self.codec)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            small = codec.decode(codec.encode(small).float()).float()
+        large = (enlarge_pixels(small.clamp(-1, 1))[0] * 127.5 + 127.5).round().byte()
+        return RawClip(large.permute(1, 2, 3, 0).numpy(), clip.audio, clip.record)
+
+
+@lru_cache(maxsize=1)
+def _codec(path: str) -> VideoCodec:
+    return load_codec(path).video
 
 
 def degrade(

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from happyhorse.engine import attention, ulysses
-from happyhorse.engine.compiling import compile_layers
 from happyhorse.engine.offload import place, visitors
 from happyhorse.engine.plan import Policy
 from happyhorse.engine.strips import in_strips
 from happyhorse.generate.installed import PARTS, UPSCALERS, require
 from happyhorse.generate.parts import Lend, load_part
+from happyhorse.model.compiling import compile_layers
 from happyhorse.model.horse import Horse
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.weights import load_horse, read_config

@@ -76,8 +76,10 @@ class Hue(nn.Module):
         super().__init__()
         self.families = families
         inputs = MAPS * GRID[0] * GRID[1] + families + len(COLORS)
-        self.first = nn.Sequential(nn.Linear(inputs, 128), nn.GELU(), nn.Dropout(0.1))
-        self.second = nn.Sequential(nn.Linear(2 * 128, 96), nn.GELU(), nn.Dropout(0.1), nn.Linear(96, 1))
+        self.first = nn.Sequential(
+            nn.Linear(inputs, 128), nn.GELU(), nn.Dropout(0.2), nn.Linear(128, 128), nn.GELU()
+        )
+        self.second = nn.Sequential(nn.Linear(2 * 128, 96), nn.GELU(), nn.Dropout(0.2), nn.Linear(96, 1))
 
     def forward(
         self, places: Float[Tensor, "B colors cells"], family: Float[Tensor, "B families"]

@@ -84,13 +84,14 @@ class Denoiser(nn.Module):
 
 
 def pad_tokens(
-    texts: list[tuple[Int[Tensor, "_ G"], Float[Tensor, " _"]]], features: int
+    texts: list[tuple[Int[Tensor, "_ G"], Float[Tensor, " _"]]], features: int, multiple: int = 1
 ) -> tuple[Int[Tensor, "B n G"], Float[Tensor, "B n"]]:
     """Stack token lists of several prompts, padded with featureless rows to the longest (at least one row).
 
-    Each prompt has `features` G a token and a number of tokens of its own; n is the largest.
+    Each prompt has `features` G a token and tokens of its own; n is the largest number, rounded up to a `multiple`.
     """
     longest = max(1, *(len(times) for _, times in texts))
+    longest = -(-longest // multiple) * multiple
     ids = torch.zeros(len(texts), longest, features, dtype=torch.int32)
     clock = torch.zeros(len(texts), longest)
     for row, (buckets, times) in enumerate(texts):

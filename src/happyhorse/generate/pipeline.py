@@ -74,9 +74,10 @@ def make(request: Request, model: Model, report: Report = silent, draw: Draw | N
     with clock("denoise") as progress:
         latents = denoise(small, model, material.part, conditions, progress, draw)
     if (width, height) != (request.width, request.height):
-        with clock("upscale") as progress:
-            material = gather(request, model.format, longest(model, model.format.fps))
-            latents = upscale(request, model, material, conditions.words, latents, progress, draw)
+        material = gather(request, model.format, longest(model, model.format.fps))
+        if material.new:  # else the whole picture is given, and is large
+            with clock("upscale") as progress:
+                latents = upscale(request, model, material, conditions.words, latents, progress, draw)
     with clock("decode"):
         audio = splice_audio(material, decode_audio(latents, model, material.part))
     frames = splice_video(material, decode_video(latents, model, material.part))

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from happyhorse.codec import Codec, text
+from happyhorse.codec.enlarge import FACTOR, enlarge
 from happyhorse.flow import schedules
 from happyhorse.flow.guidance import guide
 from happyhorse.flow.samplers import State, Velocity
@@ -22,7 +23,7 @@ from happyhorse.generate.language import Line, read_lines
 from happyhorse.generate.model import Reading, Refine, Start
 from happyhorse.generate.noise import Draw
 from happyhorse.generate.speech import place, seconds_for
-from happyhorse.generate.upscaler import FACTOR, Upscaler
+from happyhorse.generate.upscaler import Upscaler
 from happyhorse.values import PONY, ClipShape, Format, Request
 
 if TYPE_CHECKING:
@@ -171,7 +172,9 @@ class Pony:
         assert self.upscaler is not None
         levels = schedules.shifted(request.upscale_steps, self.upscaling["sampler"]["shift"])
         with torch.inference_mode():
-            return Start(self.upscaler.guess(small), self.upscaling["keep"], levels)
+            with self.precision():
+                large = enlarge(self.codec.video, small)
+            return Start(self.upscaler.guess(large), self.upscaling["keep"], levels)
 
     @contextmanager
     def refining(

@@ -1,9 +1,10 @@
-"""The small model's super-resolution: twice as many rows and columns of latents.
+"""The small model's super-resolution: clips twice as wide and high.
 
-A closed-form guess, the least-squares linear map from a latent and its eight neighbours to the four latents in its
-place, is corrupted, and a small denoiser with windows in space and time takes it from there along the straight path to
-the latents of the large picture. Interpolated latents would be a poor start: a latent is a code of 16 x 16 pixels, and
-what was detail within one becomes differences between four (see docs/adr).
+The decoded clip, enlarged by interpolation and encoded at the large size, is a blurred version of what is wanted. A
+least-squares linear map of each of its latents and their neighbours makes the *guess*; it is corrupted, and a small
+denoiser with windows in space and time takes it from there along the straight path to the latents of the sharp picture.
+Latents that are interpolated themselves would be a poor start: a latent is a code of 16 x 16 pixels, and what was
+detail within one becomes differences between four (see docs/adr).
 
 The denoiser is shown the guess beside the state, and adds to a multiple of their difference: on the path from the
 corrupted guess the velocity is ``(x - x0) / s``, so a network that says how noisy a frame is and what the guess lacks
@@ -28,7 +29,6 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tiles import Tiles, attend_tiles
 from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
 
-FACTOR = 2  # in each direction
 UNUSED = 8  # width of the inputs for sound and text, which get no tokens
 
 
@@ -64,7 +64,7 @@ class UpscalerConfig:
 
 
 class Upscaler(nn.Module):
-    """The guess, with its `basis` [4 C, 9 C] and `mean` [4 C], and the denoiser."""
+    """The map of the guess, with its `basis` [C, 9 C] and `mean` [C], and the denoiser."""
 
     adam_parameters = ("embedder", "final_linear", "given", "norm")
     basis: Tensor
@@ -74,18 +74,17 @@ class Upscaler(nn.Module):
         """Starting weights drawn from `seed`; the guess must be fitted or loaded."""
         super().__init__()
         self.config, c = settings, settings.channels
-        self.register_buffer("basis", torch.zeros(FACTOR**2 * c, 9 * c))
-        self.register_buffer("mean", torch.zeros(FACTOR**2 * c))
+        self.register_buffer("basis", torch.zeros(c, 9 * c))
+        self.register_buffer("mean", torch.zeros(c))
         self.horse = initialise(Horse(settings.horse()), torch.Generator().manual_seed(seed))
         for layer in self.horse.block.layers:
             layer.attention.attend = attend_tiles  # type: ignore[union-attr]
 
-    def guess(self, latents: Float[Tensor, "B C T y x"]) -> Float[Tensor, "B C T Y X"]:
-        """The linear estimate of latents with twice as many rows and columns."""
-        around = _neighbours(latents)  # [B T, 9 C, y, x]
-        four = F.conv2d(around, self.basis[:, :, None, None], self.mean)
-        pattern = "(b t) (i j c) y x -> b c t (y i) (x j)"
-        return rearrange(four, pattern, b=len(latents), i=FACTOR, j=FACTOR)
+    def guess(self, enlarged: Float[Tensor, "B C T Y X"]) -> Float[Tensor, "B C T Y X"]:
+        """The linear estimate of the latents of the sharp picture from those of the enlarged one (`codec.enlarge`)."""
+        around = _neighbours(enlarged)  # [B T, 9 C, Y, X]
+        estimate = F.conv2d(around, self.basis[:, :, None, None], self.mean)
+        return rearrange(estimate, "(b t) c y x -> b c t y x", b=len(enlarged))
 
     def forward(
         self,
@@ -111,20 +110,20 @@ class Upscaler(nn.Module):
     @torch.no_grad()
     def fit(
         self,
-        pairs: Iterable[tuple[Float[Tensor, "B C T y x"], Float[Tensor, "B C T Y X"]]],
+        pairs: Iterable[tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B C T Y X"]]],
         ridge: float = 1e-3,
     ) -> float:
-        """Set the guess from pairs of small and large latents; returns the share of variance it explains.
+        """Set the guess from pairs of enlarged and sharp latents; returns the share of variance it explains.
 
         `ridge` is added to the mean square of the inputs: neighbours are nearly the same.
         """
         c = self.config.channels
-        square, cross = (torch.zeros(9 * c + 1, n).double() for n in (9 * c + 1, FACTOR**2 * c))
-        energy, total, count = torch.zeros(()).double(), torch.zeros(FACTOR**2 * c).double(), 0
-        for small, large in pairs:
-            x = rearrange(_neighbours(small.float()), "n k y x -> (n y x) k")
+        square, cross = (torch.zeros(9 * c + 1, n).double() for n in (9 * c + 1, c))
+        energy, total, count = torch.zeros(()).double(), torch.zeros(c).double(), 0
+        for enlarged, sharp in pairs:
+            x = rearrange(_neighbours(enlarged.float()), "n k y x -> (n y x) k")
             x = torch.cat([x, torch.ones(len(x), 1)], 1)
-            y = rearrange(large.float(), "b c t (y i) (x j) -> (b t y x) (i j c)", i=FACTOR, j=FACTOR)
+            y = rearrange(sharp.float(), "b c t y x -> (b t y x) c")
             square += (x.T @ x).double()
             cross += (x.T @ y).double()
             energy += y.double().square().sum()
@@ -156,8 +155,8 @@ class Upscaler(nn.Module):
         return config.plain(self.config)
 
 
-def _neighbours(latents: Float[Tensor, "B C T y x"]) -> Float[Tensor, "n C9 y x"]:
-    """Each latent with the eight around it (at the border: itself again), frames as a batch: [B T, 9 C, y, x]."""
+def _neighbours(latents: Float[Tensor, "B C T Y X"]) -> Float[Tensor, "n C9 Y X"]:
+    """Each latent with the eight around it (at the border: itself again), frames as a batch: [B T, 9 C, Y, X]."""
     frames = rearrange(latents, "b c t y x -> (b t) c y x")
     padded = F.pad(frames, (1, 1, 1, 1), mode="replicate")
     return F.unfold(padded, 3).unflatten(2, frames.shape[2:])

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -72,16 +73,20 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells the app at once when it is to stop, so that streams of events end and it says that it is not ready."""
+    """Tells the app at once when it is to stop, so that streams of events end and it says that it is not ready.
+
+    Signals are not raised again when it has stopped, as those of `uvicorn.Server` are: to be told to stop is no fault.
+    """
 
     def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._stop = stop
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """What a signal does."""
+        """What a signal does: the first one stops in peace, Ctrl-C after that at once."""
         self._stop()
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def _keep_worker(settings: Settings, gone: threading.Event) -> None:

@@ -25,6 +25,7 @@ from happyhorse.generate.decode import decode_audio, decode_video
 from happyhorse.generate.denoise import denoise
 from happyhorse.generate.denoiser import Denoiser, pad_tokens
 from happyhorse.generate.pony import Pony, Tokens
+from happyhorse.model.compiling import compile_layers
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
@@ -34,6 +35,7 @@ from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
 PREVIEWS = 8  # clips of a preview
+COMPILED_TEXT = 64  # text tokens are padded to a multiple of it where each length is compiled anew
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,8 @@ class FlowObjective:
             part = checkpoint.load(start, "denoiser")
             checkpoint.load_into(self.module, part.weights, str(start))
             known = set(part.facts.get("vocabulary", ()))
+        if loop.compile:
+            compile_layers(self.module.horse, dynamic=False)
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
         self.vocabulary = sorted(
             known
@@ -261,7 +265,8 @@ class FlowObjective:
         given = {name: mask | (levels[name] == 0)[:, None] for name, mask in given.items()}
         token = {name: path.token_levels(levels[name], given[name]) for name in clean}
         noisy = {name: path.interpolate(clean[name], noise[name], token[name]) for name in clean}
-        ids, times = pad_tokens(texts, self.module.text.config.features)
+        multiple = COMPILED_TEXT if self.loop.compile else 1
+        ids, times = pad_tokens(texts, self.module.text.config.features, multiple)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
             out_video, out_audio = self.module(
                 noisy["video"].transpose(1, 2), noisy["audio"], ids, times, given["video"], given["audio"]

@@ -42,6 +42,7 @@ from happyhorse.train.rungs import (
     noise_like,
 )
 
+TEACHERS = ("teacher, guided", "teacher, unguided")
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
 
@@ -95,7 +96,8 @@ def climb(
 ) -> Path:
     """Climb all rungs in `folder` from the denoiser `base`, going on where it stopped; returns the best student.
 
-    `facts` go into every student, with the hash of its base. Raises ValueError as `loop.train` and `Heldout` do.
+    `facts` go into every student, with the hash of its base. Raises ValueError as `loop.train` and `Heldout` do, and
+    where `folder` has rungs of another denoiser.
     """
     model, known = load_denoiser(base)
     settings, first = model.text.config, next(iter(recipe.rungs().values())).loop
@@ -112,6 +114,8 @@ def climb(
     flow = replace(flow, drop_text=0.0, **windows)  # guidance without a prompt is no guidance
     setting = Setting(flow, settings, recipe.weights, recipe.steps, train_shards, heldout, codec)
     digest = checkpoint.sha256(base)
+    for name in recipe.rungs():
+        _refuse_other(folder / name, digest)
     shared = {key: known[key] for key in ("vocabulary", "shifts", "world", "codec") if key in known}
     facts = shared | facts | {"base": digest}
 
@@ -122,7 +126,7 @@ def climb(
     shard(teacher)
     heldout.solve(teacher, folder / "teacher.safetensors", digest, told("teacher's clips"))
     table = _Table(folder / "ladder.json", config.fingerprint([digest, config.plain(recipe)]))
-    for name, weights in (("teacher, guided", recipe.weights), ("teacher, unguided", None)):
+    for name, weights in zip(TEACHERS, (recipe.weights, None), strict=True):
         if name not in table.rows:
             table.add(name, heldout.figures(teacher, recipe.steps, "unipc", None, weights))
 
@@ -150,6 +154,46 @@ def climb(
             folder / best.name, replace(part, facts=part.facts | {"ladder": table.rows}), torch.bfloat16
         )
     return folder / best.name
+
+
+def _refuse_other(folder: Path, digest: str) -> None:
+    """ValueError if the run in `folder`, finished or not, is of another base than the one with this hash."""
+    about = folder / "run.json"
+    if about.is_file() and json.loads(about.read_text(encoding="utf-8")).get("base") != digest:
+        raise ValueError(
+            f"{folder} belongs to another denoiser than --base: remove {folder.parent} to distil this one, or give "
+            "another --output"
+        )
+
+
+def verdict(path: Path) -> list[str]:
+    """What `ladder.json` at `path` says, a line a rung: its joint distance, and whether it beat the best one below.
+
+    The last line says whether the student beats its teacher at as few steps.
+    """
+    table = json.loads(path.read_text(encoding="utf-8"))
+    figures: dict[str, dict[str, float]] = table["figures"]
+    lines, best, below = [], "", float("inf")
+    for name, row in figures.items():
+        if name in TEACHERS:
+            continue
+        score = row.get("score", float("inf"))
+        said = (
+            f"{name}: joint distance {score:.3g}"
+            if "score" in row
+            else f"{name}: no clips that could be kept"
+        )
+        if best and score >= below:
+            lines.append(f"{said}; it lost to {best} and is left out")
+            continue
+        lines.append(f"{said}; it beats {best}" if best else said)
+        best, below = name, score
+    guided = figures[TEACHERS[0]]["fjd"]
+    beaten = "beats" if below < guided else "does not beat"
+    lines.append(
+        f"the student is {best}; it {beaten} the guided teacher at as few steps ({guided:.3g}, twice the passes)"
+    )
+    return lines
 
 
 def _adapted(model: torch.nn.Module, rank: int, names: tuple[str, ...]) -> Adapted:

@@ -31,7 +31,8 @@ class LoopConfig:
 
     `keep` names a held-out figure: the averaged weights of the evaluation at which it was lowest are released, and not
     the last ones; after `patience` evaluations without a new lowest (0: never) the run ends early. A figure that is NaN
-    is no lowest, and an infinite one ends the run at once.
+    is no lowest, and an infinite one ends the run at once. `compile` lets the layers of a denoiser compile themselves:
+    steps take a third less time after minutes of waiting, and are no longer the same bit for bit when resumed.
     """
 
     steps: int
@@ -44,6 +45,7 @@ class LoopConfig:
     preview_every: int = 1000
     save_every: int = 200
     autocast: bool = True
+    compile: bool = False
     keep: str = ""
     patience: int = 0
     optim: OptimConfig = OptimConfig()
@@ -137,7 +139,7 @@ def train(
                 speed = (done - first) * config.batch / seconds
                 line = _mean(gathered(values, ranks)) | {"clips_per_second": speed, "seconds": seconds}
             if done % config.eval_every == 0 or done == config.steps:
-                with _Averaged(module, ema):
+                with _Averaged(module, ema), torch.compiler.set_stance("force_eager"):
                     figures = objective.evaluate()
                 line |= figures
                 best.look(done, figures, ema)
@@ -152,7 +154,7 @@ def train(
                 checkpoint.save_bundle(resume, step=done, **local(state), optimizers=slots)
             shown = done % config.preview_every == 0 or done == config.steps or best.over
             if shown:
-                with _Averaged(module, ema):
+                with _Averaged(module, ema), torch.compiler.set_stance("force_eager"):
                     objective.preview(folder / "preview" if rank == 0 else None, done)
             if page and rank == 0 and (shown or stop):
                 page(folder)

@@ -8,13 +8,14 @@ from typing import Any, Literal
 from happyhorse import checkpoint, config
 from happyhorse.codec import latent_version, load_codec
 from happyhorse.codec.audio import AudioCodecConfig
+from happyhorse.codec.enlarge import FACTOR
 from happyhorse.codec.text import TextConfig
 from happyhorse.codec.video import VideoCodecConfig
-from happyhorse.data.degrade import DegradedPlan
+from happyhorse.data.degrade import EnlargedPlan
 from happyhorse.data.sets import Mixed, open_manifest
 from happyhorse.data.shards import ShardPlan, Shards, make
 from happyhorse.data.source import WorldConfig
-from happyhorse.generate.upscaler import FACTOR, UpscalerConfig
+from happyhorse.generate.upscaler import UpscalerConfig
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train import resample
 from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge
@@ -22,7 +23,7 @@ from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.ladder import DistillRecipe, climb
 from happyhorse.train.loop import LoopConfig, train
 from happyhorse.train.report import write
-from happyhorse.train.upscale import UpscaleConfig, UpscaleObjective
+from happyhorse.train.upscale import SHOWN, Pairs, UpscaleConfig, UpscaleObjective
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
@@ -166,7 +167,7 @@ def train_flow(
     report: Report | None = None,
 ) -> Path:
     """Train the denoiser on latents of `codec` into `folder`, from `start`'s weights if given; returns its path."""
-    settings = recipe.flow
+    settings, codec = recipe.flow, _there(codec, "codec")
     data = latents(recipe, "train", codec, workers, report)
     heldout = latents(recipe, "heldout", codec, workers, report)
     objective = FlowObjective(
@@ -200,7 +201,7 @@ def train_distill(
 ) -> Path:
     """Distil the denoiser `base` (otherwise that of the folder) into `folder/student`; returns the best student's path.
 
-    Raises ValueError where the recipe does not say how.
+    Raises ValueError where the recipe does not say how, and where codec or denoiser are missing.
     """
     if recipe.distill is None:
         raise ValueError("this recipe has no [distill]; add it, as in recipes/pony.toml")
@@ -208,9 +209,9 @@ def train_distill(
         raise ValueError(
             "a model is distilled on clips of the world; leave out flow.manifest, and name it with --base"
         )
+    codec, base = _there(codec, "codec"), _there(base or folder / "flow" / "denoiser.safetensors", "flow")
     data = shards(recipe, "train", recipe.flow.clips, codec, workers, report)
     heldout = shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report)
-    base = base or folder / "flow" / "denoiser.safetensors"
     facts = {"recipe": config.plain(recipe.distill), "codec": latent_version(str(codec))}
     decoder = load_codec(str(codec))
     return climb(
@@ -228,30 +229,39 @@ def train_upscale(
 ) -> Path:
     """Train super-resolution into `folder/upscale`; returns its path. `base` is the denoiser (that of the folder).
 
-    Raises ValueError where the recipe does not say how.
+    Raises ValueError where the recipe does not say how, and where codec or denoiser are missing.
     """
     if recipe.upscale is None:
         raise ValueError("this recipe has no [upscale]; add it, as in recipes/pony.toml")
     settings = recipe.upscale
     small = replace(recipe.world, seconds=settings.seconds)
     large = replace(small, width=FACTOR * small.width, height=FACTOR * small.height)
+    through = str(_there(codec, "codec"))
+    base = base or folder / "flow" / "denoiser.safetensors"
+    if settings.own:
+        _there(base, "flow")
 
-    def made(split: str, clips: int) -> tuple[Shards, Shards]:
-        plans = (ShardPlan(large, split, clips, str(codec)), DegradedPlan(small, split, clips, str(codec)))
-        first, second = (
-            Shards(make(plan, workers, _counted(report, f"{split} {size} latents")), clips)
-            for plan, size in zip(plans, ("large", "small"), strict=True)
+    def plans(split: str, clips: int) -> tuple[ShardPlan, EnlargedPlan]:
+        return ShardPlan(large, split, clips, through), EnlargedPlan(small, split, clips, through)
+
+    def made(split: str, clips: int) -> Pairs:
+        sharp, enlarged = (
+            Shards(make(plan, workers, _counted(report, f"{split} {name} latents")), clips)
+            for name, plan in zip(("sharp", "enlarged"), plans(split, clips), strict=True)
         )
-        return first, second
+        return Pairs(sharp, enlarged)
 
     pairs, heldout = made("train", settings.clips), made("heldout", settings.heldout)
-    base = base or folder / "flow" / "denoiser.safetensors"
+    sharp, enlarged = plans("heldout", SHOWN)
+    pixels = [(sharp.clip(i).video, enlarged.clip(i).video) for i in range(min(SHOWN, settings.heldout))]
     own = None
     if settings.own:
+        plan = ShardPlan(small, "train", min(settings.own, settings.clips), through)
+        known = Shards(make(plan, workers, _counted(report, "train small latents")), plan.clips)
         shown = _counted(report, "clips made anew")
-        own = resample.make(base, pairs[1], settings.own, settings.loop.autocast, shown)
+        own = resample.make(base, codec, known, settings.loop.autocast, shown)
     objective = UpscaleObjective(
-        settings.network, settings.upscale, settings.loop, (*pairs, own), heldout, load_codec(str(codec))
+        settings.network, settings.upscale, settings.loop, pairs, own, heldout, pixels, load_codec(through)
     )
     facts = {
         "recipe": config.plain(settings),
@@ -261,6 +271,17 @@ def train_upscale(
     }
     _run(objective, settings.loop, folder / "upscale", facts, "upscale", report)
     return folder / "upscale" / "upscaler.safetensors"
+
+
+def _there(path: Path, verb: Literal["codec", "flow"]) -> Path:
+    """`path` of a part that `happyhorse train VERB` leaves, if it is there: asked before anything is rendered."""
+    what, option = {"codec": ("codec", "--codec"), "flow": ("denoiser", "--base")}[verb]
+    if not path.is_file():
+        raise ValueError(
+            f"no {what} at {path}: train it first with the same recipe (happyhorse train {verb}), or name one with "
+            f"{option}"
+        )
+    return path
 
 
 def _counted(report: Report | None, what: str) -> Callable[[int, int], None] | None:

@@ -1,7 +1,8 @@
 """Latents of renders that the base model has half forgotten and made anew: its own faults on a picture that is known.
 
 A clip's picture is noised to some level and denoised from there with its sound and its caption given (Meng et al. 2021,
-arXiv 2108.01073). What comes out is a clip of the base model, and still the same scene as the large render.
+arXiv 2108.01073). What comes out is a clip of the base model, and still the same scene as the large render; like any
+other it is enlarged.
 """
 
 import json
@@ -13,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from happyhorse import checkpoint, config
+from happyhorse.codec import load_codec
+from happyhorse.codec.enlarge import enlarge
 from happyhorse.codec.text import Phone, split_spoken, tokenize
 from happyhorse.data.shards import CLIPS, Shards, cache_dir
 from happyhorse.files import write_atomic
@@ -26,22 +29,36 @@ BATCH = 16
 
 
 def make(
-    base: Path, small: Shards, clips: int, autocast: bool, progress: Callable[[int, int], None] | None = None
+    base: Path,
+    codec: Path,
+    small: Shards,
+    autocast: bool,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Shards:
-    """The first `clips` of `small`, made anew by the denoiser `base`; kept, and made only where they do not exist."""
-    made_by = [checkpoint.sha256(base), small.files[0].parent.name, LOW, HIGH, STEPS]
+    """The clips of `small`, latents of `codec`, made anew by the denoiser `base` and enlarged.
+
+    They are kept, and made only where they do not exist; `progress(done, total)` counts clips.
+    """
+    made_by = [
+        checkpoint.sha256(base),
+        checkpoint.sha256(codec),  # of the decoder, too
+        small.files[0].parent.name,
+        LOW,
+        HIGH,
+        STEPS,
+    ]
     folder = cache_dir() / f"anew-{config.fingerprint(made_by)}"
     folder.mkdir(parents=True, exist_ok=True)
-    model = load_denoiser(base)[0]
-    clips = min(clips, len(small))
+    model, pictures, clips = load_denoiser(base)[0], load_codec(str(codec)).video, len(small)
     for number, first in enumerate(range(0, clips, CLIPS)):
         file = folder / f"{number:05d}.safetensors"
-        some = list(range(first, min(first + CLIPS, len(small))))
+        some = list(range(first, min(first + CLIPS, clips)))
         if not file.with_suffix(".jsonl").exists():
             batches = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
-            videos = [_anew(model, small, batch, autocast) for batch in batches]
-            audio = torch.stack([small[i][1] for i in some])
-            tensors = {"video": torch.cat(videos).bfloat16(), "audio": audio}
+            anew = [clip[None] for batch in batches for clip in _anew(model, small, batch, autocast)]
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                video = torch.cat([enlarge(pictures, clip).bfloat16() for clip in anew]).contiguous()
+            tensors = {"video": video, "audio": torch.stack([small[i][1] for i in some])}
             lines = "".join(json.dumps(small.records[i]) + "\n" for i in some)
             write_atomic(file, lambda hidden, tensors=tensors: save_file(tensors, hidden))
             write_atomic(

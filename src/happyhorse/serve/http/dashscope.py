@@ -155,7 +155,7 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
         "reference_video_description",
     )
     given.take("extend_prompt")  # the official client always sends it, and this:
-    given.refuse("cannot be asked of these models", "function", unless=(None, "generation"))
+    given.refuse("cannot be asked of these models", "function", unless=(None, "video-synthesis"))
     given.end()
     asked: dict[str, Any] = {}
     resolution, ratio, size = how.text("resolution"), how.text("ratio"), how.text("size")
@@ -289,7 +289,8 @@ def create(here: Here, caller: Who, fields: Body, asynchronous: Sync = None) -> 
     return _answer({"output": {"task_id": task_id(job.id), "task_status": STATES[job.status]}})
 
 
-@router.get("/tasks/", response_model=Tasks, responses=documented(DashScopeError))
+@router.get("/tasks/", response_model=Tasks, include_in_schema=False)  # as people write it
+@router.get("/tasks", response_model=Tasks, responses=documented(DashScopeError))  # as the client does
 def page(
     here: Here,
     caller: Who,

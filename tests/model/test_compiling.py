@@ -5,8 +5,8 @@ import shutil
 import pytest
 import torch
 
-from happyhorse.engine.compiling import compile_layers
 from happyhorse.engine.offload import place
+from happyhorse.model.compiling import compile_layers
 
 
 @pytest.mark.slow

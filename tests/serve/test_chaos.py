@@ -1,0 +1,151 @@
+"""Thirty jobs, three workers, SIGKILL at random, one server that dies and comes back: every clip is there, once.
+
+On SQLite and, where it is installed, on PostgreSQL.
+"""
+
+import os
+import pwd
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from happyhorse.serve.service import open_service
+from happyhorse.serve.settings import Settings
+from serving import Server, free_port, get
+
+pytestmark = pytest.mark.slow
+JOBS, WORKERS, KILLS = 30, 3, 6
+SECONDS = 420.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """Variables that name a fresh database."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    where = shutil.which("initdb") or (str(programs[-1] / "initdb") if programs else None)
+    if where is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    binaries, port = Path(where).resolve().parent, free_port()
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    as_other: dict = {}
+    if os.geteuid() == 0:  # PostgreSQL does not run as root
+        other = pwd.getpwnam(
+            "postgres" if "postgres" in {user.pw_name for user in pwd.getpwall()} else "nobody"
+        )
+        os.chown(folder, other.pw_uid, other.pw_gid)
+        for parent in folder.parents[:4]:
+            parent.chmod(parent.stat().st_mode | 0o011)
+        as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": ()}
+    data = folder / "data"
+    run = {**as_other, "check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
+    subprocess.run([binaries / "initdb", "-D", data, "-U", "me", "-A", "trust", "--no-sync"], **run)
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    subprocess.run(
+        [binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], **run
+    )
+    try:
+        yield {"HAPPYHORSE_DATABASE_URL": f"postgresql://me@127.0.0.1:{port}/postgres"}
+    finally:
+        subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+
+
+def ask(server: Server, number: int) -> str:
+    """One more job, by a client that tries again as long as the server is away, with the same key."""
+    import json
+    import urllib.request
+
+    body = json.dumps(
+        {"prompt": "a red ball", "seed": number, "steps": 2 + number % 7, "seconds": "0.6"}
+    ).encode()
+    headers = {"content-type": "application/json", "Idempotency-Key": f"job-{number}"}
+    until = time.monotonic() + 120
+    while True:
+        try:
+            request = urllib.request.Request(f"{server.url}/v1/videos", body, headers)
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)["id"]
+        except (OSError, urllib.error.HTTPError):
+            assert time.monotonic() < until, server.written()
+            time.sleep(0.5)
+
+
+def test_every_clip_is_there_once_whatever_dies(database, tiny_model, tmp_path):
+    rng = random.Random(7)
+    variables = {
+        "HAPPYHORSE_WORKERS": "0",
+        "HAPPYHORSE_PER_KEY": "9",
+        "HAPPYHORSE_ATTEMPTS": "30",
+        **database,
+    }
+    server = Server(tmp_path / "data", tiny_model, **variables)
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        server.wait(workers=0)
+        workers = [server.worker() for _ in range(WORKERS)]
+        server.wait(workers=WORKERS)
+        jobs = [ask(server, number) for number in range(JOBS // 2)]
+        began, killed, restarted = time.monotonic(), 0, False
+        states: Counter[str] = Counter()
+        while time.monotonic() - began < SECONDS:
+            time.sleep(rng.uniform(0.3, 1.5))
+            if killed < KILLS:
+                victim = rng.randrange(len(workers))
+                workers[victim].send_signal(signal.SIGKILL)
+                workers[victim].wait()
+                workers[victim] = server.worker()
+                killed += 1
+            if not restarted and killed >= KILLS // 2:
+                server.kill()
+                server = Server(tmp_path / "data", tiny_model, server.port, **variables)
+                restarted = True
+                jobs += [ask(server, number) for number in range(JOBS)][JOBS // 2 :]
+                server.wait(workers=0)
+            listed = get(f"{server.url}/v1/videos?limit=100")["data"]
+            states = Counter(video["status"] for video in listed)
+            if states["completed"] == JOBS:
+                break
+        assert states == {"completed": JOBS}, (states, killed, server.written())
+        assert killed == KILLS and restarted and len(set(jobs)) == JOBS == len(listed)
+        assert {video["id"] for video in listed} == set(jobs)
+    finally:
+        server.kill()
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    check_store(Settings.read({**server.environment}), jobs, tmp_path)
+
+
+def check_store(settings: Settings, jobs: list[str], folder: Path) -> None:
+    """Each job has one clip that plays, was finished once, and there is nothing else in the store."""
+    from happyhorse.media import read
+
+    service = open_service(settings)
+    try:
+        found = {job.id: job for job in service.store.page(limit=100)}
+        assert set(found) == set(jobs)
+        service.house.sweep(unclaimed=0)
+        kept = {name for job in found.values() for name in job.blobs.values()}
+        assert set(service.blobs.list("")) == kept
+        for job in found.values():
+            path = folder / "clip.mp4"
+            path.write_bytes(service.blobs.get(job.blobs["video"]))
+            clip = read(path)
+            assert clip.video.shape == (15, 64, 96, 3), job
+        with service.engine.connect() as connection:
+            from happyhorse.serve.jobs.tables import usage
+
+            ended = [row for row in connection.execute(usage.select()) if row.seconds > 0]
+        assert len(ended) == len(jobs)  # each end is counted where it is written
+        print(f"{len(jobs)} clips; attempts {dict(Counter(job.attempt for job in found.values()))}")
+    finally:
+        service.close()
