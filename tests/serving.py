@@ -5,6 +5,8 @@ import contextlib
 import io
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -102,6 +104,44 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.log.close()
+
+
+class Postgres:
+    """A PostgreSQL of its own in a folder, without users; `url` names its database."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries, self._folder, self.port = binaries, folder, free_port()
+        self.url = f"postgresql://me@127.0.0.1:{self.port}/postgres"
+        folder.mkdir()
+        self._run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
+        if os.geteuid() == 0:  # PostgreSQL does not run as root
+            names = {user.pw_name: user for user in pwd.getpwall()}
+            other = names.get("postgres", names["nobody"])
+            os.chown(folder, other.pw_uid, other.pw_gid)
+            for parent in folder.parents[:4]:
+                parent.chmod(parent.stat().st_mode | 0o011)
+            self._run |= {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": ()}
+        command = [binaries / "initdb", "-D", folder / "data", "-U", "me", "-A", "trust", "--no-sync"]
+        subprocess.run(command, **self._run)
+
+    @classmethod
+    def binaries(cls) -> Path | None:
+        """Where its programs are; None where it is not installed."""
+        found = [Path(where) for where in (shutil.which("initdb"),) if where]
+        found += sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+        return found[0].resolve().parent if found else None
+
+    def start(self) -> "Postgres":
+        """Let it run."""
+        options = f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        command = [self._binaries / "pg_ctl", "-D", self._folder / "data", "-o", options]
+        subprocess.run([*command, "-l", self._folder / "log", "-w", "start"], **self._run)
+        return self
+
+    def stop(self) -> None:
+        """End it as a power cut would."""
+        command = [self._binaries / "pg_ctl", "-D", self._folder / "data", "-m", "immediate", "stop"]
+        subprocess.run(command, **self._run)
 
 
 def free_port() -> int:

@@ -1,6 +1,8 @@
 """A service without processes of its own, an app around it, and a server with workers as people start it."""
 
+import contextlib
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ pytest.importorskip("fastapi", reason="serving is not installed: pip install 'ha
 from happyhorse.serve.jobs.records import Job, new_id
 from happyhorse.serve.service import Service, open_service
 from happyhorse.serve.settings import Settings
-from serving import Server
+from serving import Postgres, Server
 
 
 @pytest.fixture
@@ -79,3 +81,17 @@ def live(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield server.wait()
     finally:
         server.kill()
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Postgres]:
+    """A PostgreSQL that runs, and is empty."""
+    binaries = Postgres.binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    server = Postgres(binaries, tmp_path / "postgres").start()
+    try:
+        yield server
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):  # a test may have ended it
+            server.stop()

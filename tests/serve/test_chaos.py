@@ -3,21 +3,23 @@
 On SQLite and, where it is installed, on PostgreSQL.
 """
 
-import os
-import pwd
+import json
 import random
-import shutil
 import signal
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from happyhorse.media import read
+from happyhorse.serve.jobs.tables import usage
 from happyhorse.serve.service import open_service
 from happyhorse.serve.settings import Settings
-from serving import Server, free_port, get
+from serving import Server, get
 
 pytestmark = pytest.mark.slow
 JOBS, WORKERS, KILLS = 30, 3, 6
@@ -25,45 +27,15 @@ SECONDS = 420.0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
+def database(request):
     """Variables that name a fresh database."""
     if request.param == "sqlite":
-        yield {}
-        return
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    where = shutil.which("initdb") or (str(programs[-1] / "initdb") if programs else None)
-    if where is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    binaries, port = Path(where).resolve().parent, free_port()
-    folder = tmp_path / "postgres"
-    folder.mkdir()
-    as_other: dict = {}
-    if os.geteuid() == 0:  # PostgreSQL does not run as root
-        other = pwd.getpwnam(
-            "postgres" if "postgres" in {user.pw_name for user in pwd.getpwall()} else "nobody"
-        )
-        os.chown(folder, other.pw_uid, other.pw_gid)
-        for parent in folder.parents[:4]:
-            parent.chmod(parent.stat().st_mode | 0o011)
-        as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": ()}
-    data = folder / "data"
-    run = {**as_other, "check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([binaries / "initdb", "-D", data, "-U", "me", "-A", "trust", "--no-sync"], **run)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    subprocess.run(
-        [binaries / "pg_ctl", "-D", data, "-o", options, "-l", folder / "log", "-w", "start"], **run
-    )
-    try:
-        yield {"HAPPYHORSE_DATABASE_URL": f"postgresql://me@127.0.0.1:{port}/postgres"}
-    finally:
-        subprocess.run([binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+        return {}
+    return {"HAPPYHORSE_DATABASE_URL": request.getfixturevalue("postgres").url}
 
 
 def ask(server: Server, number: int) -> str:
     """One more job, by a client that tries again as long as the server is away, with the same key."""
-    import json
-    import urllib.request
-
     body = json.dumps(
         {"prompt": "a red ball", "seed": number, "steps": 2 + number % 7, "seconds": "0.6"}
     ).encode()
@@ -127,8 +99,6 @@ def test_every_clip_is_there_once_whatever_dies(database, tiny_model, tmp_path):
 
 def check_store(settings: Settings, jobs: list[str], folder: Path) -> None:
     """Each job has one clip that plays, was finished once, and there is nothing else in the store."""
-    from happyhorse.media import read
-
     service = open_service(settings)
     try:
         found = {job.id: job for job in service.store.page(limit=100)}
@@ -142,8 +112,6 @@ def check_store(settings: Settings, jobs: list[str], folder: Path) -> None:
             clip = read(path)
             assert clip.video.shape == (15, 64, 96, 3), job
         with service.engine.connect() as connection:
-            from happyhorse.serve.jobs.tables import usage
-
             ended = [row for row in connection.execute(usage.select()) if row.seconds > 0]
         assert len(ended) == len(jobs)  # each end is counted where it is written
         print(f"{len(jobs)} clips; attempts {dict(Counter(job.attempt for job in found.values()))}")

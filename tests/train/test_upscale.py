@@ -147,7 +147,8 @@ def test_what_trembles_flickers_and_what_moves_in_one_place_does_not():
     moving[:, :, 2, :3] += 1
     shaking = still + 0.1 * torch.rand(2, 3, 5, 8, 8, generator=torch.Generator().manual_seed(1))
     assert _flicker(still) == _flicker(moving) == 0 and 0.01 < _flicker(shaking) < 0.1
-    assert _compare(shaking, shaking) == {"psnr_picture": float("inf"), "sharpness": 1, "flicker": 1}
+    assert _compare(shaking, shaking) == {"psnr_picture": float("inf"), "sharpness": 1, "flicker": 0}
+    assert _compare(shaking, still)["flicker"] == pytest.approx(127.5 * _flicker(shaking))
 
 
 def test_a_share_of_the_clips_is_of_the_models_own_making(

@@ -152,8 +152,9 @@ class UpscaleObjective:
     def evaluate(self) -> dict[str, float]:
         """Held-out error of the velocity over eight levels, and of pictures: PSNR in dB, sharpness, flicker.
 
-        Sharpness is the energy of differences between neighbouring pixels over that of the renders, flicker the same of
-        how much the stillest half of the pixels changes from frame to frame. `_bicubic` stands for small clips through
+        Sharpness is the energy of differences between neighbouring pixels over that of the renders. Flicker is how much
+        the stillest half of the pixels changes from frame to frame, in levels of 255, beyond what it does in the
+        renders, where it is often nothing. `_bicubic` stands for small clips through
         the codec, enlarged; `_guess` for the guess without what the denoiser makes of it; `_codec` for the renders
         through the codec at their size, the best that can be.
         """
@@ -232,7 +233,7 @@ def _compare(pictures: Float[Tensor, "n 3 F H W"], reference: Float[Tensor, "n 3
     return {
         "psnr_picture": float(-10 * error.log10()),
         "sharpness": _sharpness(pictures) / _sharpness(reference),
-        "flicker": _flicker(pictures) / max(_flicker(reference), 1e-6),
+        "flicker": 127.5 * (_flicker(pictures) - _flicker(reference)),
     }
 
 
