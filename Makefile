@@ -27,9 +27,9 @@ test: $(VENV)/.test ## install the test tools and run the fast tests
 test-slow: $(VENV)/.test ## run the tests that the fast suite leaves out
 	@$(BIN)/python -m pytest -q -m slow
 
-# torch.compile does not see through such checks, and they hide from a warning who called.
+# torch.compile does not see through such checks, they hide from a warning who called, and refuse before the function can.
 shapes: $(VENV)/.test ## check annotated shapes at each call
-	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m pytest -q -n $(JOBS) -k "not compile and not warning_at_the_call" \
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m pytest -q -n $(JOBS) -k "not compile and not warning_at_the_call and not wrong_arguments" \
 	  --jaxtyping-packages=$(CHECKED) $(addprefix tests/,codec model flow data generate train)
 
 lint: $(VENV)/.dev ## style, format and the import contract

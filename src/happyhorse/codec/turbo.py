@@ -113,7 +113,7 @@ class Stage(nn.Module):
         self.upsamplers = nn.ModuleList([Enlarge(out, time)] if enlarge else [])
         self.resnets = nn.ModuleList(Residual(out, out, enlarge) for _ in range(blocks))
 
-    def forward(self, x: Float[Tensor, "B W t h w"], first: bool) -> Float[Tensor, "B O u H W"]:
+    def forward(self, x: Float[Tensor, "B W t h w"], first: bool) -> Float[Tensor, "B O u Y X"]:
         """[B, W, t, h, w] -> [B, O, u, H, W]."""
         x = x if self.conv_in is None else self.conv_in(x)
         for enlarge in self.upsamplers:
