@@ -20,6 +20,7 @@ from happyhorse.codec.enlarge import enlarge_pixels
 from happyhorse.codec.video import VideoCodec
 from happyhorse.data.shards import ShardPlan
 from happyhorse.data.source import RawClip, seed_of
+from happyhorse.precision import mixed
 
 UNTOUCHED, SOME = 0.25, 0.5  # share of clips left alone, chance of each fault in the others
 
@@ -41,7 +42,7 @@ class EnlargedPlan(ShardPlan):
         small = torch.from_numpy(degrade(clip.video, generator)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         assert self.codec is not None
         codec = _codec(self.codec)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed():
             small = codec.decode(codec.encode(small).float()).float()
         large = (enlarge_pixels(small.clamp(-1, 1))[0] * 127.5 + 127.5).round().byte()
         return RawClip(large.permute(1, 2, 3, 0).numpy(), clip.audio, clip.record)

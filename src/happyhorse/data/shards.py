@@ -28,6 +28,7 @@ from happyhorse.codec import latent_version, load_codec
 from happyhorse.data.batches import indices
 from happyhorse.data.source import RawClip, WorldConfig, render_seed, seed_of
 from happyhorse.files import write_atomic
+from happyhorse.precision import mixed
 from happyhorse.world import scene
 
 CLIPS = 64  # a shard
@@ -167,7 +168,7 @@ def _encoder(path: str) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     def encode(video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [F, H, W, 3] and float32 [N] -> bfloat16 [C, T, Y, X] and [S, C]."""
         pixels = video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed():
             z = codec.video.encode(pixels)[0]
         return z.bfloat16(), codec.audio.encode(audio[None])[0].bfloat16()
 

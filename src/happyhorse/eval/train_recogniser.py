@@ -24,6 +24,7 @@ from happyhorse.data.batches import indices, step_generator
 from happyhorse.eval import recogniser, spoken
 from happyhorse.eval.recogniser import HOP, SILENCE, Recogniser, RecogniserConfig
 from happyhorse.eval.spoken import LANGUAGES, STEP, Lines
+from happyhorse.precision import mixed
 from happyhorse.train.loop import LoopConfig, train
 from happyhorse.train.optim import OptimConfig
 
@@ -74,7 +75,7 @@ class RecogniserObjective:
         mels, frames = self._batch(chosen, generator)
         said = [[self.classes[p[0]] for p in self._phones(i)] for i in chosen]
         language = torch.tensor([LANGUAGES.index(self.train.facts[i]["language"]) for i in chosen])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+        with mixed(wanted=self.loop.autocast):
             ctc, frame, spoken_in = self.module(mels)
         targets, lengths = (
             torch.tensor([c for row in said for c in row]),

@@ -1,7 +1,7 @@
 """The small model as the stages see it (see `model`): words and phonemes on the clock, one pass over two rows."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from happyhorse.generate.model import Reading, Refine, Start
 from happyhorse.generate.noise import Draw
 from happyhorse.generate.speech import place, seconds_for
 from happyhorse.generate.upscaler import Upscaler
+from happyhorse.precision import mixed
 from happyhorse.values import PONY, ClipShape, Format, Request
 
 if TYPE_CHECKING:
@@ -92,12 +93,8 @@ class Pony:
         return self.format.rate
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Autocast to bfloat16 where the processor multiplies it natively, else full precision.
-
-        bfloat16 without such instructions is slower than float32, so this is looked up and not assumed.
-        """
-        fast = self.device.type != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-        return torch.autocast(self.device.type, torch.bfloat16) if fast else nullcontext()
+        """How products of matrices are computed on this model's device."""
+        return mixed(self.device.type)
 
     def read(self, request: Request, material: "Material") -> Reading:
         """The caption before the clip, and each phoneme of its lines where it sounds.

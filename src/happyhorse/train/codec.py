@@ -20,6 +20,7 @@ from happyhorse.codec.mel import HOP, log_mel
 from happyhorse.codec.video import VideoCodec, VideoCodecConfig, patchify
 from happyhorse.data.batches import indices, step_generator
 from happyhorse.data.shards import Shards
+from happyhorse.precision import mixed
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.preview import save_frames, save_spectrograms
 
@@ -62,7 +63,7 @@ class VideoObjective:
         generator = step_generator(self.loop.seed, step, part)
         video = torch.stack([self._crop(clip, generator) for clip in clips])
         video = video.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+        with mixed(wanted=self.loop.autocast):
             latents = self.module.encode(video)
             noise = torch.randn(latents.shape, generator=generator) * self.crops.noise
             output = self.module.decode(latents + noise)
@@ -100,7 +101,7 @@ class VideoObjective:
         for i in range(len(self.heldout)):
             video, _, record = self.heldout[i]
             pixels = video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+            with mixed(wanted=self.loop.autocast):
                 output = self.module.decode(self.module.encode(pixels)).clamp(-1, 1)
             mse = float((output - pixels).square().mean()) / 4
             families.setdefault(record["family"], []).append(-10 * math.log10(max(mse, 1e-10)))
@@ -191,7 +192,7 @@ class AudioObjective:
         gain = torch.rand(len(clips), 1, generator=generator) * 0.7 + 0.3
         wave = wave * gain
         mel = log_mel(wave)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+        with mixed(wanted=self.loop.autocast):
             latents = self.module.encode_mel(mel)
             noise = torch.randn(latents.shape, generator=generator) * self.noise
             decoded = self.module.decode_mel(latents + noise)

@@ -27,6 +27,7 @@ from happyhorse.generate.denoiser import Denoiser, pad_tokens
 from happyhorse.generate.pony import Pony, Tokens
 from happyhorse.model.compiling import compile_layers
 from happyhorse.model.presets import HorseConfig
+from happyhorse.precision import mixed
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.preview import save_clips
@@ -267,7 +268,7 @@ class FlowObjective:
         noisy = {name: path.interpolate(clean[name], noise[name], token[name]) for name in clean}
         multiple = COMPILED_TEXT if self.loop.compile else 1
         ids, times = pad_tokens(texts, self.module.text.config.features, multiple)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+        with mixed(wanted=self.loop.autocast):
             out_video, out_audio = self.module(
                 noisy["video"].transpose(1, 2), noisy["audio"], ids, times, given["video"], given["audio"]
             )

@@ -25,6 +25,7 @@ from happyhorse.data.shards import Shards
 from happyhorse.files import write_atomic
 from happyhorse.generate.denoiser import pad_tokens
 from happyhorse.model.lowrank import Adapted
+from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
 from happyhorse.train.fidelity import Yardstick, describe, features, variety
 from happyhorse.train.flow import LATENT_FPS, heldout_text, read
@@ -99,7 +100,7 @@ class Heldout:
                 return torch.stack([_noise(shape, clip, seed, step, name) for clip, seed in some])
 
             opening = {name: draw(-1, name) for name in MODALITIES}
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            with mixed(wanted=self.autocast):
                 made.append(
                     sample(
                         model, told, opening, self.shifts, steps, sampler, adapter, weights, fresh=draw

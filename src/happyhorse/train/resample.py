@@ -21,6 +21,7 @@ from happyhorse.data.shards import CLIPS, Shards, cache_dir
 from happyhorse.files import write_atomic
 from happyhorse.flow import path, samplers
 from happyhorse.generate.denoiser import Denoiser, load_denoiser, pad_tokens
+from happyhorse.precision import mixed
 from happyhorse.train.flow import LATENT_FPS, read
 
 LOW, HIGH = 0.3, 0.8  # levels from which clips are made anew
@@ -56,7 +57,7 @@ def make(
         if not file.with_suffix(".jsonl").exists():
             batches = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
             anew = [clip[None] for batch in batches for clip in _anew(model, small, batch, autocast)]
-            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            with mixed(wanted=autocast):
                 video = torch.cat([enlarge(pictures, clip).bfloat16() for clip in anew]).contiguous()
             tensors = {"video": video, "audio": torch.stack([small[i][1] for i in some])}
             lines = "".join(json.dumps(small.records[i]) + "\n" for i in some)
@@ -94,7 +95,7 @@ def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> T
         return dict(zip(("video", "audio"), out, strict=True))
 
     levels = torch.linspace(level, 0, STEPS + 1)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+    with torch.no_grad(), mixed(wanted=autocast):
         made = samplers.euler(
             velocity, {"video": noisy, "audio": audio}, {"video": levels, "audio": torch.zeros(STEPS + 1)}
         )

@@ -4,6 +4,7 @@ A rung trains an adapter of the frozen teacher, and is judged by held-out figure
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from happyhorse.data.shards import Shards
 from happyhorse.flow import path, schedules
 from happyhorse.generate.denoiser import pad_tokens
 from happyhorse.model.lowrank import Adapted, names_of
+from happyhorse.precision import mixed
 from happyhorse.train import distill
 from happyhorse.train.conditions import draw_given
 from happyhorse.train.distill import CRITIC, MODALITIES, STUDENT, State, Told, Weights
@@ -117,9 +119,9 @@ class Rung:
         """`module` has the student's adapter; `sampler` is how clips are made with it."""
         self.module, self.setting, self.loop, self.sampler = module, setting, loop, sampler
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[Any]:
         """The precision of forward passes."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast)
+        return mixed(wanted=self.loop.autocast)
 
     def evaluate(self) -> dict[str, float]:
         """The figures of `Heldout`, and the `score` by which rungs are compared: the joint distance."""

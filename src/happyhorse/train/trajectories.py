@@ -18,6 +18,7 @@ from torch import Tensor
 from happyhorse.data.shards import cache_dir
 from happyhorse.files import write_atomic
 from happyhorse.model.lowrank import Adapted
+from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
 from happyhorse.train.parallel import join
 
@@ -47,7 +48,7 @@ class Solver:
     def solve(self, model: Adapted, told: Told, noise: State) -> State:
         """States [B, steps+1, ...] of latents as in `Told`, the first the pinned noise and the last clean."""
         every, visited = self.teacher_steps // self.steps, []
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+        with mixed(wanted=self.autocast):
             last = sample(
                 model, told, noise, self.shifts, self.teacher_steps, "unipc", None, self.weights,
                 visit=visited.append,

@@ -21,6 +21,7 @@ from happyhorse.data.batches import step_generator
 from happyhorse.data.shards import Shards
 from happyhorse.flow import path, samplers, schedules
 from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
+from happyhorse.precision import mixed
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.preview import save_frames
 
@@ -123,7 +124,7 @@ class UpscaleObjective:
         source = path.corrupt(guess, torch.randn(sharp.shape, generator=generator), self.settings.keep)
         x = path.interpolate(sharp, source, levels)
         x = torch.where(given[:, None, :, None, None], sharp, x)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+        with mixed(wanted=self.loop.autocast):
             predicted = self.module(x, guess, given)
         target = path.velocity(sharp, source)
         return path.loss(predicted.transpose(1, 2), target.transpose(1, 2), ~given)
@@ -182,7 +183,7 @@ class UpscaleObjective:
             guess = self.module.guess(self.heldout.enlarged[i][0][None].float())
             noise = torch.randn(guess.shape, generator=torch.Generator().manual_seed(i))
             given = torch.zeros(1, guess.shape[2]).bool()
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+            with mixed(wanted=self.loop.autocast):
                 made = samplers.unipc(
                     lambda state, sigma, guess=guess, given=given: {
                         "video": self.module(state["video"], guess, given)
@@ -206,7 +207,7 @@ class UpscaleObjective:
                 "_codec": [self.heldout.sharp[i][0][None].float() for i in clips],
             }
             for name, every in latents.items():
-                with torch.autocast("cpu", torch.bfloat16, enabled=self.loop.autocast):
+                with mixed(wanted=self.loop.autocast):
                     decoded = [self.codec.video.decode(one).float().clamp(-1, 1) for one in every]
                 self._compared[name] = torch.cat(decoded)
         return self._compared
