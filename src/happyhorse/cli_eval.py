@@ -17,9 +17,10 @@ SOURCES = ("model", "codec", "world")
 
 def evaluate(
     what: Annotated[
-        Literal["clips", "speech", "steps"],
+        Literal["clips", "speech", "steps", "conditions"],
         typer.Argument(
-            help="Clips of every family; talking faces in seven languages; a student of few steps and its teacher."
+            help="Clips of every family; talking faces in seven languages; a student of few steps and its teacher; "
+            "clips from given pictures, sounds and clips."
         ),
     ] = "clips",
     model: Annotated[
@@ -49,10 +50,10 @@ def evaluate(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that make and measure clips.")] = 1,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/eval/MODEL or MODEL-speech.")
+        Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/eval/MODEL or MODEL-WHAT.")
     ] = None,
     page: Annotated[
-        Path | None, typer.Option(help="Speech, steps: the page to write, with pictures.")
+        Path | None, typer.Option(help="Speech, steps, conditions: the page to write, with pictures.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -67,12 +68,19 @@ def evaluate(
         return
     if what == "speech" and (family or first_frames):
         raise ValueError("speech is measured on talking faces; leave out --family and --first-frames")
+    if what == "conditions" and (family or first_frames or source):
+        raise ValueError(
+            "conditions are measured on clips of all families; leave out --family, --source and --first-frames"
+        )
     if what == "clips" and page:
-        raise ValueError("--page goes with: happyhorse eval speech, happyhorse eval steps")
-    folder = output or Path("runs") / "eval" / (Path(model).name + ("-speech" if what == "speech" else ""))
+        raise ValueError("--page goes with: happyhorse eval speech, steps, conditions")
+    folder = output or Path("runs") / "eval" / (Path(model).name + ("" if what == "clips" else f"-{what}"))
     folder.mkdir(parents=True, exist_ok=True)
     asked = {key: value for key, value in (("steps", steps), ("guidance", guidance)) if value is not None}
     plan = Plan(model, folder, asked, first_frames)
+    if what == "conditions":
+        _conditions(plan, clips, workers, page, json)
+        return
     sources = list(dict.fromkeys(source or SOURCES))
     for name in sources:
         if name not in SOURCES:
@@ -120,6 +128,24 @@ def _speech(
     what += f"guidance {asked.guidance:g} and {asked.audio_guidance:g}."
     written = speech_page.write(figures, what, plan.folder, page or plan.folder / "speech.md")
     return figures, speech_page.markdown(figures, what), written
+
+
+def _conditions(plan: Any, clips: int, workers: int, page: Path | None, json: bool) -> None:
+    from happyhorse.eval import conditions, conditions_page, run
+    from happyhorse.generate.load import load
+
+    with show.progress() as report:
+        figures = conditions.measure(plan, clips, workers=workers, progress=report)
+    model = load(plan.model)
+    asked = model.request("anything", **plan.fields)
+    what = f"Model {Path(plan.model).name}, {clips} scenes, {asked.steps} steps, "
+    what += f"guidance {asked.guidance:g} and {asked.audio_guidance:g}."
+    some = list(run.asks(min(clips, 2), run.length(plan)))
+    examples = {run.stem(one): conditions.given(one, model, plan.fields) for one in some}
+    written = conditions_page.write(figures, what, plan, examples, page or plan.folder / "conditioning.md")
+    plain = {name: {key: value.value for key, value in found.items()} for name, found in figures.items()}
+    text = conditions_page.markdown(figures, what)
+    show.result({"figures": plain, "path": str(written)}, f"{text}\n\n{written}", json)
 
 
 def _steps(model: str, clips: int, workers: int, output: Path | None, page: Path | None, json: bool) -> None:

@@ -116,11 +116,15 @@ def _look(job: tuple[Plan, Source, Asked]) -> Seen:
     if plan.first_frames and asked.index % FIRST == 0:
         request = load(plan.model).request("anything", **plan.fields)
         first = render(scene, request.width, request.height, frames=1)[0]
-    name = f"{asked.index:04d}-{asked.family}"
     video, audio = clip(
-        plan, source, scene, asked.prompt, asked.index, name, first if source == "model" else None
+        plan, source, scene, asked.prompt, asked.index, stem(asked), first if source == "model" else None
     )
     return look(scene, video, audio, judge(), recogniser(), first)
+
+
+def stem(asked: Asked) -> str:
+    """What the files of a clip are called."""
+    return f"{asked.index:04d}-{asked.family}"
 
 
 def length(plan: Plan) -> float:
@@ -151,7 +155,7 @@ def clip(
         video = np.concatenate(list(making.frames))
         folder = plan.folder / "clips"
         folder.mkdir(parents=True, exist_ok=True)
-        audio = _mono(making.audio, making.shape.audio.rate)
+        audio = mono(making.audio, making.shape.audio.rate)
         media.write(Clip(video=video, audio=audio, fps=making.shape.fps, rate=RATE), folder / f"{name}.mp4")
         (folder / f"{name}.txt").write_text(words + "\n", encoding="utf-8")
         return video, audio
@@ -163,11 +167,11 @@ def clip(
         with torch.inference_mode():
             video = np.concatenate(list(model.decode_video(model.encode_video(video)[0])))
             latents = model.encode_audio(hear(scene, model.hears), steps, noise.of_seed(seed))
-            audio = _mono(model.decode_audio(latents[0]), model.format.rate)
+            audio = mono(model.decode_audio(latents[0]), model.format.rate)
     return video[: shape.video.frames], audio[: shape.video.frames * RATE // shape.fps]
 
 
-def _mono(sound: np.ndarray, rate: int) -> np.ndarray:
+def mono(sound: np.ndarray, rate: int) -> np.ndarray:
     """float32 [N] at 16 kHz of sound [n] or [n, channels] at `rate` Hz."""
     return resample(sound if sound.ndim == 1 else sound.mean(1), rate, RATE)
 

@@ -3,15 +3,15 @@ clips side by side, and what the same training takes for the 15B.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from happyhorse import media
+from happyhorse.eval import strip
 from happyhorse.eval.report import table
 from happyhorse.eval.steps import place_of
 from happyhorse.model.presets import HORSE_15B
@@ -29,7 +29,7 @@ CURVES = (
     ("within", "events on time, %"),
 )
 SHEETS = (("teacher, guided", 32), ("teacher, guided", 8), ("teacher, no guidance", 8), ("student", 8))
-SHOWN, FRAMES, WIDE = 6, 8, 112  # prompts, frames a clip, px of a frame
+SHOWN = 6  # prompts
 
 INTRO = """# Few steps without guidance
 
@@ -209,17 +209,7 @@ def sheets(folder: Path) -> list[tuple[str, str, Image.Image]]:
     common = [name for name in names if all((place / f"{name}.mp4").is_file() for place in places)]
     found = []
     for name in common[:: max(1, len(common) // SHOWN)][:SHOWN]:
-        rows = [_row(media.read(place / f"{name}.mp4").video) for place in places]
+        rows = [strip.row(media.read(place / f"{name}.mp4").video) for place in places]
         prompt = (places[-1] / f"{name}.txt").read_text(encoding="utf-8").strip()
         found.append((name, prompt, Image.fromarray(np.concatenate(rows))))
     return found
-
-
-def _row(video: UInt8[np.ndarray, "F H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Evenly spaced frames of a clip, small, side by side."""
-    high = round(WIDE * video.shape[1] / video.shape[2])
-    chosen: Sequence[int] = np.linspace(0, len(video) - 1, FRAMES).round().astype(int).tolist()
-    small = [
-        np.asarray(Image.fromarray(video[i]).resize((WIDE, high), Image.Resampling.LANCZOS)) for i in chosen
-    ]
-    return np.concatenate(small, axis=1)

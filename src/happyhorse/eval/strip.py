@@ -1,4 +1,6 @@
-"""One spoken clip as a picture: frames, the spectrogram of its voice, what its mouth does and what is asked of it."""
+"""Clips as pictures: frames in a row, and of a spoken one the spectrogram of its voice and what its mouth does."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,7 +11,8 @@ from happyhorse.codec.mel import HOP, log_mel
 from happyhorse.eval.lips import CLOSED, Speech
 from happyhorse.train.preview import spectrogram
 
-FRAMES = 6
+PLACES, WIDE = 8, 112  # frames of a row, and px of each
+FRAMES = 6  # of a spoken clip
 WIDTH = 720  # px
 VOICE, LIPS = 72, 56  # px, heights of the spectrogram and of the curves
 ASKED, DONE, MET = (190, 190, 190), (200, 60, 60), (225, 235, 250)
@@ -51,3 +54,13 @@ def sheet(
     most = float(np.nanmax(above, initial=CLOSED))
     line(above, np.arange(len(above)) / speech.fps, most, DONE)
     return image
+
+
+def row(video: UInt8[np.ndarray, "F H W 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Evenly spaced frames of a clip, small, side by side."""
+    high = round(WIDE * video.shape[1] / video.shape[2])
+    chosen: Sequence[int] = np.linspace(0, len(video) - 1, PLACES).round().astype(int).tolist()
+    small = [
+        np.asarray(Image.fromarray(video[i]).resize((WIDE, high), Image.Resampling.LANCZOS)) for i in chosen
+    ]
+    return np.concatenate(small, axis=1)
