@@ -55,10 +55,13 @@ def test_a_mirrored_horse_is_read_as_one():
     reason="the package has no judge yet: happyhorse train judge",
 )
 def test_the_packaged_one_reads_renders():
-    stride = run.judge().stride
-    for seed in (300, 301):
+    """Within a frame for most scenes; in some, dark or far away, the legs are misread."""
+    stride, gaps = run.judge().stride, []
+    for seed in range(300, 306):
         scene = sample(seed, 3.0, ["horse"])
         found = hooves.footfalls(stride, render(scene, 112, 64), scene.attributes) / 25
         true = np.array([event.sample / RATE for event in scene.events])
         true = true[(true > 0.15) & (true < 2.8)]
-        assert np.median(np.abs(np.subtract.outer(true, found)).min(1)) < 0.025
+        gaps.append(np.abs(np.subtract.outer(true, found)).min(1))
+    joined = np.concatenate(gaps)
+    assert np.median(joined) < 0.01 and (joined < 0.04).mean() > 0.8

@@ -4,17 +4,25 @@ import dataclasses
 
 import pytest
 import torch
+from einops import rearrange
 from jaxtyping import TypeCheckError
 
 from happyhorse.config import build as build_config
 from happyhorse.config import plain
 from happyhorse.model.attention import Window
-from happyhorse.model.horse import Horse, initialise
+from happyhorse.model.horse import Horse, Near, initialise
 from happyhorse.model.presets import HORSE_15B, HORSE_15B_1080P, PONY, HorseConfig
 from happyhorse.model.tokens import Grid, coordinates
 
 TINY = dataclasses.replace(
-    PONY, num_layers=3, hidden_size=32, head_dim=8, mm_layers=(0, 2), gelu7_layers=(0,), text_in_channels=6
+    PONY,
+    num_layers=3,
+    hidden_size=32,
+    head_dim=8,
+    mm_layers=(0, 2),
+    gelu7_layers=(0,),
+    text_in_channels=6,
+    near_layers=(),
 )
 GRID, STEPS = Grid(3, 1, 2), 9
 
@@ -278,3 +286,39 @@ def test_one_network_has_one_config():
     turned = dataclasses.replace(TINY, mm_layers=(2, 0))
     assert turned == TINY and hash(turned) == hash(TINY)
     assert build_config(HorseConfig, plain(TINY)) == TINY  # through a file
+
+
+# --- neighbours ----------------------------------------------------------------------------------------------
+
+
+def test_a_neighbourhood_is_a_depthwise_convolution_of_the_picture_alone():
+    grid, width = Grid(2, 3, 4), 5
+    near, generator = Near(width), torch.Generator().manual_seed(0)
+    x = torch.randn(2, grid.tokens + 7, width, generator=generator)
+    assert torch.equal(near(x, grid), x), "at first nothing is taken"
+    with torch.no_grad():
+        near.weight.normal_(generator=generator)
+    out = near(x, grid)
+    assert torch.equal(out[:, grid.tokens :], x[:, grid.tokens :])
+    pictures = rearrange(x[:, : grid.tokens], "b (t y x) d -> (b t) d y x", t=2, y=3)
+    kernel = rearrange(near.weight, "(i j) d -> d 1 i j", i=3)
+    mixed = pictures + torch.nn.functional.conv2d(pictures, kernel, padding=1, groups=width)
+    expected = rearrange(mixed, "(b t) d y x -> b (t y x) d", t=2)
+    assert torch.allclose(out[:, : grid.tokens], expected, atol=1e-5)
+
+
+def test_a_network_that_mixes_neighbours_needs_to_know_who_they_are():
+    horse = build(dataclasses.replace(TINY, near_layers=(0, 2)))
+    assert {name for name in horse.state_dict() if name.startswith("near")} == {
+        "near.0.weight",
+        "near.2.weight",
+    }
+    tokens, places = draw(1, 4), coordinates(GRID, STEPS, 4, "v2")
+    with pytest.raises(ValueError, match="pass the grid"):
+        horse(*tokens, places)
+    mixed = horse(*tokens, places, grid=GRID)
+    with torch.no_grad():
+        for near in horse.near.values():
+            near.weight.zero_()
+    alone = horse(*tokens, places, grid=GRID)
+    assert not torch.allclose(mixed[0], alone[0], atol=1e-3)

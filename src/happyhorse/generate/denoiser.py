@@ -23,7 +23,7 @@ from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
 class Denoiser(nn.Module):
     """Text embedder and network; `horse.text_in_channels` must equal `text.width`, else ValueError."""
 
-    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm")
+    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm", "near")
 
     def __init__(self, horse: HorseConfig, text: TextConfig, seed: int = 0) -> None:
         """Starting weights drawn from `seed`: the untrained model says that the clip is zero."""
@@ -68,6 +68,7 @@ class Denoiser(nn.Module):
             coords,
             text_mask=None if mask.all() else mask,
             given=given,
+            grid=grid,
         )
         return video + unpatchify(out_video, grid), audio + out_audio
 

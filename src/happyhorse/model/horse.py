@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from happyhorse.model.attention import Window
 from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope
 from happyhorse.model.presets import HorseConfig
+from happyhorse.model.tokens import Grid
 
 _DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -30,6 +32,7 @@ class Horse(nn.Module):
         dtype = _DTYPES[config.param_dtype]
         self.adapter = Adapter(config)
         self.block = Block(Layer(config, i, dtype) for i in range(config.num_layers))
+        self.near = nn.ModuleDict({str(i): Near(config.hidden_size) for i in config.near_layers})
         self.final_norm_video = ModalNorm(config.hidden_size)
         self.final_norm_audio = ModalNorm(config.hidden_size)
         self.final_linear_video = _linear(config.hidden_size, config.video_in_channels, bias=False)
@@ -45,14 +48,18 @@ class Horse(nn.Module):
         text_mask: Bool[Tensor, "B Lt"] | None = None,
         given: Bool[Tensor, "B Lva"] | None = None,
         window: Window | None = None,
+        grid: Grid | None = None,
     ) -> tuple[Float[Tensor, "B Lv Cv"], Float[Tensor, "B La Ca"]]:
         """Velocities v = noise - clean of the video and audio tokens, fp32.
 
         Tokens and `coords` come from `happyhorse.model.tokens`. `text_mask` is true for real text tokens; None
         if no sample is padded, which also serves the 15B, trained without padding. `given` marks the video and
-        audio tokens whose values are conditions. `window` is needed by a network with local layers. Raises
-        `ValueError` if it is missing, or if `given` reaches a network without that embedding.
+        audio tokens whose values are conditions. `window` is needed by a network with local layers, `grid` by one
+        with `near_layers`. Raises `ValueError` if one is missing, or if `given` reaches a network without that
+        embedding.
         """
+        if self.config.near_layers and grid is None:
+            raise ValueError("this network mixes neighbours; pass the grid of its video tokens")
         if self.config.local_attn_layers and window is None:
             raise ValueError(
                 "this network has local attention layers; pass window=Window(tokens per latent frame)"
@@ -63,7 +70,9 @@ class Horse(nn.Module):
         mask = None  # or [B, 1, 1, L]
         if text_mask is not None:
             mask = F.pad(text_mask, (sizes[0] + sizes[1], 0), value=True)[:, None, None]
-        for layer in self.block.layers:
+        for index, layer in enumerate(self.block.layers):
+            if index in self.config.near_layers:
+                x = self.near[str(index)](x, grid)
             x = layer(x, rotation, sizes, mask, window)  # [B, L, D]
         return self.heads(x, sizes)  # [B, Lv, Cv], [B, La, Ca]
 
@@ -87,6 +96,27 @@ class Block(nn.Module):
     def __init__(self, layers: Iterable[Layer]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+
+
+class Near(nn.Module):
+    """Adds to each video token a learned share, channel by channel, of itself and its neighbours in the picture.
+
+    A depthwise convolution, as in the feed-forward blocks of SANA (arXiv 2410.10629). Attention finds the same place
+    at other times early in training, and the places beside it late, if at all (decision 0018).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(9, width, dtype=torch.float32))
+
+    def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
+        """The stream, in which the video tokens of a `grid` come first; beyond the edge of the picture there is 0."""
+        video, rest = x[:, : grid.tokens], x[:, grid.tokens :]
+        pictures = rearrange(video, "b (t y x) d -> (b t) d y x", t=grid.frames, y=grid.rows)
+        kernel = rearrange(self.weight, "(i j) d -> d 1 i j", i=3).to(x.dtype)
+        near = F.conv2d(pictures, kernel, padding=1, groups=len(kernel))
+        near = rearrange(near, "(b t) d y x -> b (t y x) d", t=grid.frames)
+        return torch.cat([video + near, rest], 1)
 
 
 class Adapter(nn.Module):
@@ -138,7 +168,7 @@ def initialise(horse: Horse, generator: torch.Generator) -> Horse:
     with torch.no_grad():
         horse.adapter.rope.reset()
         for name, parameter in horse.named_parameters():
-            if parameter.ndim < 2 or name.endswith(silent):
+            if parameter.ndim < 2 or name.endswith(silent) or name.startswith("near."):
                 parameter.zero_()
             else:
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)

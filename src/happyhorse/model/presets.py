@@ -10,7 +10,7 @@ from typing import Literal
 
 DTypeName = Literal["bf16", "fp32"]
 
-_LAYER_FIELDS = ("mm_layers", "local_attn_layers", "gelu7_layers", "post_norm_layers")
+_LAYER_FIELDS = ("mm_layers", "local_attn_layers", "gelu7_layers", "post_norm_layers", "near_layers")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    `given_embedding` adds one learned vector to every token whose value is a condition and not noise; the
-    published weights have no such tensor. `param_dtype` is the precision in which the four families of block
+    Of two things the published weights have no tensors: `given_embedding` adds one learned vector to every token
+    whose value is a condition and not noise, and `near_layers` begin by adding to each video token a learned share
+    of its eight neighbours in the picture. `param_dtype` is the precision in which the four families of block
     matrices are stored and multiplied; everything else is always fp32 (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
@@ -41,6 +42,7 @@ class HorseConfig:
     post_norm_layers: tuple[int, ...] = ()
     enable_attn_gating: bool = True
     given_embedding: bool = False
+    near_layers: tuple[int, ...] = ()
     param_dtype: DTypeName = "bf16"
 
     def __post_init__(self) -> None:
@@ -103,6 +105,7 @@ PONY = HorseConfig(
     mm_layers=(0, 1, 8, 9),
     gelu7_layers=(0, 1),
     given_embedding=True,
+    near_layers=tuple(range(10)),
     param_dtype="fp32",
 )
 """The small model trained by this repository."""
