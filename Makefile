@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CHECKED := happyhorse.codec,happyhorse.model,happyhorse.flow,happyhorse.data,happyhorse.generate,happyhorse.train,typecheck.checked
 PROMPT ?= a red ball bounces on a wooden floor
 
-.PHONY: help demo test test-slow shapes lint types format docs docs-check nano wheel wheel-check clean
+.PHONY: help demo test test-slow shapes lint types format docs docs-check studio nano wheel wheel-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -52,6 +52,12 @@ docs: $(VENV)/.dev ## write the generated pages, then build site/
 docs-check: $(VENV)/.dev ## fail where a generated page is stale or a link is broken
 	@$(BIN)/python docs/generate.py --check
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+
+studio: studio/node_modules/.package-lock.json ## build the studio page anew, after a change in studio/ (needs Node)
+	@npm --prefix studio run --silent build
+
+studio/node_modules/.package-lock.json: studio/package.json studio/package-lock.json
+	@npm --prefix studio ci --silent
 
 nano: $(VENV)/.installed ## the whole life in minutes: world, codec, denoiser, student, super-resolution, clip
 	@rm -rf runs/nano # from nothing, not from where an earlier run stopped

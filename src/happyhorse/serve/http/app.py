@@ -4,15 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio.to_thread
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.staticfiles import StaticFiles
 
 from happyhorse import __version__
-from happyhorse.serve.http import ark, dashscope, errors, openai, operations
+from happyhorse.serve.http import ark, dashscope, errors, openai, operations, studio
 from happyhorse.serve.http.access import Keys
 from happyhorse.serve.http.context import State
 from happyhorse.serve.http.desk import Desk
@@ -20,7 +18,6 @@ from happyhorse.serve.http.guard import Guard
 from happyhorse.serve.http.models import Models
 from happyhorse.serve.service import Service
 
-STATIC = Path(__file__).parent.parent / "static"
 THREADS = 64  # requests that may wait for the database or a decoder at once
 logger = logging.getLogger("happyhorse.http")
 
@@ -46,12 +43,15 @@ def create_app(service: Service, models: Models | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.happyhorse = state
-    for router in (openai.router, dashscope.router, ark.router, operations.router):
+    for router in (
+        openai.router,
+        dashscope.router,
+        ark.router,
+        operations.router,
+        studio.router,
+        studio.pages,
+    ):
         app.include_router(router)
-    if (STATIC / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=STATIC, html=True), name="studio")
-    else:
-        app.get("/", include_in_schema=False)(operations.no_page)
     errors.install(app)
     app.add_middleware(Guard, limit=service.settings.media_bytes + 2**20)
     return app
