@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from happyhorse.codec.mel import BANDS, RATE, log_mel
 from happyhorse.eval.hooves import Stride
+from happyhorse.files import write_atomic
 from happyhorse.world import palette
 
 WIDTH, HEIGHT, FRAMES = 112, 64, 8
@@ -86,7 +87,7 @@ class Hue(nn.Module):
     ) -> Float[Tensor, "B colors"]:
         """Logits, given `whereabouts` of the colours and the probabilities of the families."""
         count, names = places.shape[:2]
-        own = repeat(torch.eye(names), "c d -> b c d", b=count)
+        own = repeat(torch.eye(names, device=places.device), "c d -> b c d", b=count)
         known = repeat(family, "b f -> b c f", c=names)
         hidden = self.first(torch.cat([places, known, own], -1))
         rivals = repeat(hidden.mean(1), "b d -> b c d", c=names)
@@ -174,7 +175,7 @@ def whereabouts(frames: Float[Tensor, "B frames 3 H W"]) -> Float[Tensor, "B col
 
 def _likeness(pictures: Float[Tensor, "n 3 H W"]) -> Float[Tensor, "n colors y x"]:
     """The share of each cell that is nearest to each named colour."""
-    colors = torch.tensor(list(PALETTE.values()))
+    colors = torch.tensor(list(PALETTE.values()), device=pictures.device)
     # nearness in RGB: |p - c|^2 without |p|^2, which the softmax does not see
     score = F.conv2d(pictures, 2 * colors[:, :, None, None], -colors.square().sum(1))
     return F.adaptive_avg_pool2d((score / 0.015).softmax(1), GRID)
@@ -194,7 +195,8 @@ def save(judge: Judge, path: str | Path) -> None:
         f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()
     }
     about = {"families": json.dumps(judge.families), "accuracy": json.dumps(dict(judge.accuracy))}
-    save_file({key: value.contiguous() for key, value in tensors.items()}, str(path), metadata=about)
+    whole = {key: value.contiguous() for key, value in tensors.items()}
+    write_atomic(Path(path), lambda hidden: save_file(whole, hidden, metadata=about))
 
 
 def load(path: str | Path) -> Judge:

@@ -32,6 +32,7 @@ from happyhorse.eval.judge import (
     spectrogram,
     whereabouts,
 )
+from happyhorse.train.parallel import Device, device, where
 from happyhorse.world.scene import Scene, available, hear, render, sample
 
 BATCH = 32
@@ -58,13 +59,14 @@ def train(
     heldout: int = 600,
     epochs: int = 6,
     families: Sequence[str] | None = None,
+    on: Device = "auto",
 ) -> Judge:
     """Trains a judge on renders and measures it on `heldout` others, every family equally often.
 
     It sees `clips` with their sound, and `colored` more, of families that have a main colour, without. Its accuracy
     holds "family", "color" and "sound", each a share of held-out renders, and "hooves", the share of footfalls that
     are found within a frame. Training pictures are blurred, darkened and made noisy at random, because clips to be
-    judged are less crisp than renders.
+    judged are less crisp than renders. It learns `on` a GPU where there is one ("cpu": never), and judges on the CPU.
     """
     names = tuple(available() if families is None else families)
     generator = torch.Generator().manual_seed(seed)
@@ -77,12 +79,14 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         eye, hue, ear, stride = Eye(len(names)), Hue(len(names)), Ear(len(names)), Stride()
+        for part in (eye, hue, ear, stride):
+            part.to(device(on))
         _teach_eye(eye, data, epochs, generator)
         _teach_hue(hue, sets, 4 * epochs, generator)
         _teach_ear(ear, data, epochs, generator)
         _teach_stride(stride, sets, epochs, generator)
     for part in (eye, hue, ear, stride):
-        part.eval().requires_grad_(False)
+        part.cpu().eval().requires_grad_(False)
     del data, sets
     test = _gather(range(first + APART, first + APART + heldout), names, names)
     return Judge(eye, hue, ear, stride, names, _accuracy(eye, hue, ear, stride, test))
@@ -115,38 +119,41 @@ def _fps() -> float:
 
 
 def _teach_eye(eye: Eye, data: _Set, epochs: int, generator: torch.Generator) -> None:
+    here = where(eye)
     for chosen in _steps(eye, len(data.family), epochs, generator):
         shown = torch.randperm(FRAMES, generator=generator)[:SHOWN].numpy()
-        frames = _spoil(pictures(data.frames[chosen.numpy()][:, shown]), generator)
+        frames = _spoil(pictures(data.frames[chosen.numpy()][:, shown]).to(here), generator)
         turned = torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5  # mirrored, it is as good
-        logits = eye(torch.where(turned, frames.flip(-1), frames))
-        F.cross_entropy(logits, data.family[chosen]).backward()
+        logits = eye(torch.where(turned.to(here), frames.flip(-1), frames))
+        F.cross_entropy(logits, data.family[chosen].to(here)).backward()
 
 
 def _teach_hue(hue: Hue, sets: Sequence[_Set], epochs: int, generator: torch.Generator) -> None:
-    places, family, color = [], [], []
+    places, family, color, here = [], [], [], where(hue)
     for data in sets:
         for part in (data.color >= 0).nonzero().squeeze(1).split(64):
-            frames = pictures(data.frames[part.numpy()])
+            frames = pictures(data.frames[part.numpy()]).to(here)
             places += [whereabouts(frames), whereabouts(_spoil(frames, generator))]
             family += 2 * [F.one_hot(data.family[part], hue.families).float()]
             color += 2 * [data.color[part]]
     if not places:
         return
-    place, known, answer = torch.cat(places), torch.cat(family), torch.cat(color)
+    place, known, answer = (torch.cat(pieces).to(here) for pieces in (places, family, color))
     for chosen in _steps(hue, len(answer), epochs, generator):
+        turned = (torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5).to(here)
+        chosen = chosen.to(here)
         cells = rearrange(place[chosen], "b k (m y x) -> b k m y x", m=MAPS, y=GRID[0])
-        turned = torch.rand(len(chosen), 1, 1, 1, 1, generator=generator) < 0.5
         logits = hue(torch.where(turned, cells.flip(-1), cells).flatten(2), known[chosen])
         F.cross_entropy(logits, answer[chosen]).backward()
 
 
 def _teach_ear(ear: Ear, data: _Set, epochs: int, generator: torch.Generator) -> None:
+    here = where(ear)
     for chosen in _steps(ear, len(data.family), epochs, generator):
         mels = data.mels[chosen]
         mels = mels + 0.3 * torch.randn(mels.shape, generator=generator)
         mels = mels + torch.randn(len(mels), 1, 1, generator=generator)  # louder and quieter
-        F.cross_entropy(ear(mels), data.sound[chosen]).backward()
+        F.cross_entropy(ear(mels.to(here)), data.sound[chosen].to(here)).backward()
 
 
 def _teach_stride(stride: Stride, sets: Sequence[_Set], epochs: int, generator: torch.Generator) -> None:
@@ -161,12 +168,14 @@ def _teach_stride(stride: Stride, sets: Sequence[_Set], epochs: int, generator: 
     phases = np.stack([hooves.phase(scene, times) for scene in scenes])
     angle = torch.from_numpy(2 * math.pi * folds[:, None] * phases)
     aim = torch.stack([angle.cos(), angle.sin()], -1).flatten(0, 1).float()
-    shown = frames.reshape(-1, 1, *frames.shape[2:])
+    shown, here = frames.reshape(-1, 1, *frames.shape[2:]), where(stride)
+    gait, left, aim = gait.to(here), left.to(here), aim.to(here)
     for chosen in _steps(stride, len(shown), epochs, generator, 2e-3):
-        picture = _spoil(pictures(shown[chosen.numpy()]), generator)[:, 0]
+        picture = _spoil(pictures(shown[chosen.numpy()]).to(here), generator)[:, 0]
         picture = torch.roll(picture, torch.randint(-2, 3, (2,), generator=generator).tolist(), (2, 3))
+        chosen = chosen.to(here)
         own = chosen // FRAMES
-        read = stride(picture, left[own])[torch.arange(len(own)), gait[own]]
+        read = stride(picture, left[own])[torch.arange(len(own), device=here), gait[own]]
         F.mse_loss(read, aim[chosen]).backward()
 
 
@@ -186,15 +195,15 @@ def _steps(
 
 
 def _spoil(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Random blur, brightness, contrast and noise, one setting per clip."""
+    """Random blur, brightness, contrast and noise, one setting per clip; drawn on the CPU, as all else."""
 
     def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(len(frames), 1, 1, 1, 1, generator=generator)
+        return low + (high - low) * torch.rand(len(frames), 1, 1, 1, 1, generator=generator).to(frames.device)
 
     soft = F.avg_pool2d(frames.flatten(0, 1), 3, 1, 1, count_include_pad=False).view_as(frames)
     frames = frames + draw(-0.2, 1.0) * (soft - frames)
     frames = frames * draw(0.92, 1.08) + draw(-0.03, 0.03)
-    return frames + draw(0.0, 0.04) * torch.randn(frames.shape, generator=generator)
+    return frames + draw(0.0, 0.04) * torch.randn(frames.shape, generator=generator).to(frames.device)
 
 
 @torch.inference_mode()

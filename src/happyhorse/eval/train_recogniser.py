@@ -27,6 +27,7 @@ from happyhorse.eval.spoken import LANGUAGES, STEP, Lines
 from happyhorse.precision import mixed
 from happyhorse.train.loop import LoopConfig, train
 from happyhorse.train.optim import OptimConfig
+from happyhorse.train.parallel import moved, where
 
 NAME = "recogniser.safetensors"
 EDGE = 30  # frames of silence, at most, before and after a line
@@ -75,13 +76,15 @@ class RecogniserObjective:
         mels, frames = self._batch(chosen, generator)
         said = [[self.classes[p[0]] for p in self._phones(i)] for i in chosen]
         language = torch.tensor([LANGUAGES.index(self.train.facts[i]["language"]) for i in chosen])
-        with mixed(wanted=self.loop.autocast):
-            ctc, frame, spoken_in = self.module(mels)
         targets, lengths = (
             torch.tensor([c for row in said for c in row]),
             torch.tensor([len(r) for r in said]),
         )
-        steps = torch.full((len(chosen),), ctc.shape[1])
+        here = where(self.module)
+        mels, frames, language, targets, lengths = moved((mels, frames, language, targets, lengths), here)
+        with mixed(here.type, self.loop.autocast):
+            ctc, frame, spoken_in = self.module(mels)
+        steps = torch.full((len(chosen),), ctc.shape[1], device=here)
         losses = {
             "ctc": F.ctc_loss(ctc.transpose(0, 1), targets, steps, lengths, SILENCE, zero_infinity=True),
             "frame": F.nll_loss(frame.flatten(0, 1), frames.flatten(), ignore_index=-1),
@@ -117,8 +120,9 @@ class RecogniserObjective:
     def evaluate(self) -> dict[str, float]:
         """Share of phonemes wrong in held-out lines, over all languages and by language, and of languages."""
         errors, sizes, wrong = Counter(), Counter(), 0
+        here = where(self.module)
         for mel, fact in zip(self.heldout.mels, self.heldout.facts, strict=True):
-            heard = recogniser.read(self.module, mel.float())
+            heard = recogniser.read(self.module, mel.float().to(here))
             said = [phone[0] for phone in fact["phones"]]
             errors[fact["language"]] += recogniser.distance(said, heard.phonemes)
             sizes[fact["language"]] += len(said)
@@ -135,7 +139,7 @@ class RecogniserObjective:
             index = next((i for i, fact in facts if fact["language"] == language), None)
             if index is not None:
                 fact = self.heldout.facts[index]
-                heard = recogniser.read(self.module, self.heldout.mels[index].float())
+                heard = recogniser.read(self.module, self.heldout.mels[index].float().to(where(self.module)))
                 rows += [f"{language}: {fact['text']}", " ".join(p[0] for p in fact["phones"])]
                 rows += [" ".join(heard.phonemes), ""]
         if folder is not None:

@@ -19,6 +19,8 @@ from happyhorse.model.lowrank import merge
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
 
+PACE = 5.0
+
 
 class Denoiser(nn.Module):
     """Text embedder and network; `horse.text_in_channels` must equal `text.width`, else ValueError."""
@@ -71,6 +73,10 @@ class Denoiser(nn.Module):
             grid=grid,
         )
         return video + unpatchify(out_video, grid), audio + out_audio
+
+    def pace(self, name: str) -> float:
+        """Factor on the learning rate of the parameter `name`: shares of neighbours are few, small and learnt last."""
+        return PACE if ".near." in name else 1.0
 
     def shard_units(self) -> list[nn.Module]:
         """The layers, each a unit of sharded training."""

@@ -90,9 +90,12 @@ def coordinates(
     - "clock" (pony): `text` holds the time of every token in latent frames, [Lt] or one row per sample [B, Lt];
       words of the caption sit before the clip (see `before`), spoken phonemes at the moment they are heard.
 
+    They are made on `device` (None: where the times of the text are, or the default device).
     The first axis is 1, or B when `text` has one row per sample. Raises `ValueError` where a style cannot place
     the tokens.
     """
+    if device is None and isinstance(text, Tensor):
+        device = text.device
     size = (grid.frames, grid.rows, grid.columns)
     axes = (torch.arange(n, dtype=torch.float32, device=device) for n in size)
     places = torch.stack([a.flatten() for a in torch.meshgrid(*axes, indexing="ij")], -1)

@@ -22,6 +22,7 @@ from happyhorse.data.batches import indices, step_generator
 from happyhorse.data.shards import Shards
 from happyhorse.precision import mixed
 from happyhorse.train.loop import LoopConfig
+from happyhorse.train.parallel import where
 from happyhorse.train.preview import save_frames, save_spectrograms
 
 STFT_WINDOWS = (128, 512, 2048)
@@ -61,11 +62,12 @@ class VideoObjective:
         """Squared error of pixels, moving ones weighted up, plus a little of their absolute differences; scalar."""
         clips = indices(len(self.shards), self.loop.batch, self.loop.seed, step)[part::parts]
         generator = step_generator(self.loop.seed, step, part)
-        video = torch.stack([self._crop(clip, generator) for clip in clips])
+        here = where(self.module)
+        video = torch.stack([self._crop(clip, generator) for clip in clips]).to(here)
         video = video.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        with mixed(wanted=self.loop.autocast):
+        with mixed(here.type, self.loop.autocast):
             latents = self.module.encode(video)
-            noise = torch.randn(latents.shape, generator=generator) * self.crops.noise
+            noise = torch.randn(latents.shape, generator=generator).to(here) * self.crops.noise
             output = self.module.decode(latents + noise)
         error = output - video
         weight = 1 + self.crops.moving * moving(video)
@@ -98,10 +100,11 @@ class VideoObjective:
     def evaluate(self) -> dict[str, float]:
         """PSNR in dB over held-out clips: mean of clips, mean of the worst family, worst clip."""
         families: dict[str, list[float]] = {}
+        here = where(self.module)
         for i in range(len(self.heldout)):
             video, _, record = self.heldout[i]
-            pixels = video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
-            with mixed(wanted=self.loop.autocast):
+            pixels = video.to(here).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            with mixed(here.type, self.loop.autocast):
                 output = self.module.decode(self.module.encode(pixels)).clamp(-1, 1)
             mse = float((output - pixels).square().mean()) / 4
             families.setdefault(record["family"], []).append(-10 * math.log10(max(mse, 1e-10)))
@@ -118,7 +121,7 @@ class VideoObjective:
         """PNG of held-out frames above their reconstructions."""
         rows = []
         for i in range(min(8, len(self.heldout))):
-            pixels = self.heldout[i][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            pixels = self.heldout[i][0].to(where(self.module)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             output = self.module.decode(self.module.encode(pixels))
             rows += [pixels[0], output[0]]
         if folder is not None:
@@ -190,11 +193,12 @@ class AudioObjective:
             [self.waves[c, s * HOP : s * HOP + length] for c, s in zip(clips, starts, strict=True)]
         )
         gain = torch.rand(len(clips), 1, generator=generator) * 0.7 + 0.3
-        wave = wave * gain
+        here = where(self.module)
+        wave = (wave * gain).to(here)
         mel = log_mel(wave)
-        with mixed(wanted=self.loop.autocast):
+        with mixed(here.type, self.loop.autocast):
             latents = self.module.encode_mel(mel)
-            noise = torch.randn(latents.shape, generator=generator) * self.noise
+            noise = torch.randn(latents.shape, generator=generator).to(here) * self.noise
             decoded = self.module.decode_mel(latents + noise)
             output = self.module.vocode(decoded)
         mel_error = (decoded - mel).abs().mean()
@@ -211,7 +215,7 @@ class AudioObjective:
     def evaluate(self) -> dict[str, float]:
         """Mean absolute log-mel error in nats on held-out clips: after decoding the mel, and of the waveform."""
         mel, heard = [], []
-        for wave in self.heldout.split(8):
+        for wave in self.heldout.to(where(self.module)).split(8):
             target = log_mel(wave)
             latents = self.module.encode(wave)
             mel.append((self.module.decode_mel(latents) - target).abs().mean((1, 2)))
@@ -221,7 +225,7 @@ class AudioObjective:
     @torch.no_grad()
     def preview(self, folder: Path | None, step: int) -> None:
         """PNG of held-out log-mels above those of their reconstructions."""
-        wave = self.heldout[:8]
+        wave = self.heldout[:8].to(where(self.module))
         output = self.module.decode(self.module.encode(wave))
         pairs = [mel for pair in zip(log_mel(wave), log_mel(output), strict=True) for mel in pair]
         if folder is not None:
@@ -248,7 +252,7 @@ def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Fl
     """Mean over windows of log-magnitude L1 plus spectral convergence; scalar."""
     total = output.new_zeros(())
     for size in STFT_WINDOWS:
-        window = torch.hann_window(size)
+        window = torch.hann_window(size, device=output.device)
         both = torch.stft(
             torch.cat([output, target]), size, size // 4, window=window, return_complex=True
         ).abs()

@@ -20,6 +20,7 @@ from torch import Tensor
 from happyhorse.flow import path, samplers, schedules
 from happyhorse.flow.guidance import guide
 from happyhorse.model.lowrank import Adapted
+from happyhorse.train.parallel import moved
 
 STUDENT, CRITIC = "student", "critic"  # names of adapters; the teacher is the model without one
 MODALITIES = ("video", "audio")
@@ -47,6 +48,10 @@ class Told:
         words, nothing = (tuple(t[chosen] for t in told) for told in (self.words, self.nothing))
         given, clean = ({n: t[chosen] for n, t in state.items()} for state in (self.given, self.clean))
         return Told(words, nothing, given, clean)
+
+    def to(self, device: torch.device) -> "Told":
+        """The same on another device."""
+        return Told(*moved((self.words, self.nothing, self.given, self.clean), device))
 
 
 def spread(mask: Bool[Tensor, "B n"], modality: str) -> Bool[Tensor, "B ..."]:

@@ -30,6 +30,7 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.precision import mixed
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
+from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
 from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
@@ -236,7 +237,7 @@ class FlowObjective:
             video, audio, texts, levels, given, generator, has_sound(records)
         )
         values = {name: float(value.detach()) for name, value in error.items()}
-        for name, errors in per_clip.items():
+        for name, errors in moved(per_clip, "cpu").items():
             whole = noised[name].flatten(1).float().mean(1) > 0.5  # mostly given clips would blur the picture
             quarter = (levels[name] * 4).long().clamp(max=3)
             for q in range(4):
@@ -255,7 +256,7 @@ class FlowObjective:
         generator: torch.Generator,
         sound: Tensor,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Mean error a modality, errors [B] a clip, and masks of learnt frames [B, T] and steps [B, S].
+        """Mean error a modality and errors [B] a clip, and on the CPU masks of learnt frames [B, T] and steps [B, S].
 
         Where there is no `sound` [B], its latents are noise throughout: nothing of them is given, shown or learnt.
         """
@@ -264,20 +265,23 @@ class FlowObjective:
         clean = {"video": video.transpose(1, 2), "audio": audio}  # [B, T, C, Y, X], [B, S, C]
         noise = {name: torch.randn(x.shape, generator=generator) for name, x in clean.items()}
         given = {name: mask | (levels[name] == 0)[:, None] for name, mask in given.items()}
+        noised = {"video": ~given["video"], "audio": ~given["audio"] & sound[:, None]}
+        multiple = COMPILED_TEXT if self.loop.compile else 1
+        words = pad_tokens(texts, self.module.text.config.features, multiple)
+        here = where(self.module)
+        clean, noise, levels, given, learnt = moved((clean, noise, levels, given, noised), here)
+        ids, times = moved(words, here)
         token = {name: path.token_levels(levels[name], given[name]) for name in clean}
         noisy = {name: path.interpolate(clean[name], noise[name], token[name]) for name in clean}
-        multiple = COMPILED_TEXT if self.loop.compile else 1
-        ids, times = pad_tokens(texts, self.module.text.config.features, multiple)
-        with mixed(wanted=self.loop.autocast):
+        with mixed(here.type, self.loop.autocast):
             out_video, out_audio = self.module(
                 noisy["video"].transpose(1, 2), noisy["audio"], ids, times, given["video"], given["audio"]
             )
         predicted = {"video": out_video.transpose(1, 2), "audio": out_audio}
         target = {name: path.velocity(clean[name], noise[name]) for name in clean}
-        noised = {"video": ~given["video"], "audio": ~given["audio"] & sound[:, None]}
-        per_clip = path.losses(predicted, target, noised)
+        per_clip = path.losses(predicted, target, learnt)
         mean = {
-            name: errors.sum() / noised[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()
+            name: errors.sum() / learnt[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()
         }
         return mean, per_clip, noised
 
@@ -309,6 +313,8 @@ class FlowObjective:
         """A clip with sound for a held-out caption of each of up to eight families, made as `generate` makes it."""
         if self.codec is None:
             return
+        for half in self.codec:
+            half.to(where(self.module))
         model = Pony("preview", self.module, self.codec, {"shifts": self.flow.shifts})
         chosen: dict[str, int] = {}
         for i, record in enumerate(self.heldout.records):
@@ -328,7 +334,7 @@ class FlowObjective:
         request = model.request(record["heldout"][0], seed=2, steps=16)
         settings = self.module.text.config
         texts = [heldout_text(record, settings), tokenize("", [], settings, LATENT_FPS)]
-        told = Conditions(Tokens(*pad_tokens(texts, settings.features)))
+        told = Conditions(Tokens(*moved(pad_tokens(texts, settings.features), model.device)))
         latents = denoise(request, model, shape, told)
         frames = np.concatenate(list(decode_video(latents, model, shape)))
         return Clip(video=frames, audio=decode_audio(latents, model, shape), request=request)

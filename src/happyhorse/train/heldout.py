@@ -29,6 +29,7 @@ from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
 from happyhorse.train.fidelity import Yardstick, describe, features, variety
 from happyhorse.train.flow import LATENT_FPS, heldout_text, read
+from happyhorse.train.parallel import moved, where
 from happyhorse.values import Clip, Request
 
 SEEDS = 4  # clips of a prompt whose variety is measured
@@ -89,23 +90,24 @@ class Heldout:
         rows: list[tuple[int, int]] | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> State:
-        """Latents, video [n, C, T, Y, X] and audio [n, S, Ca], of some rows (all) under an adapter or with guidance."""
-        rows, made = rows or self.rows, []
+        """Latents, video [n, C, T, Y, X] and audio [n, S, Ca], of some rows (all) under an adapter or with guidance, on
+        the CPU.
+        """
+        rows, made, here = rows or self.rows, [], where(model)
         for first in range(0, len(rows), BATCH):
             some = rows[first : first + BATCH]
-            told = self.told(some)
+            told = self.told(some).to(here)
 
             def draw(step: int, name: str, some: list = some, told: Told = told) -> Tensor:
                 shape = told.clean[name].shape[1:]
-                return torch.stack([_noise(shape, clip, seed, step, name) for clip, seed in some])
+                return torch.stack([_noise(shape, clip, seed, step, name) for clip, seed in some]).to(here)
 
             opening = {name: draw(-1, name) for name in MODALITIES}
-            with mixed(wanted=self.autocast):
-                made.append(
-                    sample(
-                        model, told, opening, self.shifts, steps, sampler, adapter, weights, fresh=draw
-                    )
-                )  # fmt: skip
+            with mixed(here.type, self.autocast):
+                state = sample(
+                    model, told, opening, self.shifts, steps, sampler, adapter, weights, fresh=draw
+                )
+            made.append(moved(state, "cpu"))
             progress(first + len(some), len(rows))
         return {name: torch.cat([state[name] for state in made]).float() for name in MODALITIES}
 

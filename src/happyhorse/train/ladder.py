@@ -28,7 +28,7 @@ from happyhorse.train.distill import CRITIC, STUDENT
 from happyhorse.train.flow import FlowConfig
 from happyhorse.train.heldout import Heldout
 from happyhorse.train.loop import LoopConfig, train
-from happyhorse.train.parallel import join, shard
+from happyhorse.train.parallel import join, place, shard
 from happyhorse.train.report import write
 from happyhorse.train.rungs import (
     Guided,
@@ -43,6 +43,7 @@ from happyhorse.train.rungs import (
 )
 
 TEACHERS = ("teacher, guided", "teacher, unguided")
+MARGIN = 0.01  # share by which a joint distance has to be smaller to count: a tie is no gain
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
 
@@ -97,7 +98,7 @@ def climb(
     """Climb all rungs in `folder` from the denoiser `base`, going on where it stopped; returns the best student.
 
     `facts` go into every student, with the hash of its base. Raises ValueError as `loop.train` and `Heldout` do, and
-    where `folder` has rungs of another denoiser.
+    where `folder` has rungs of another denoiser, or trained with other settings.
     """
     model, known = load_denoiser(base)
     settings, first = model.text.config, next(iter(recipe.rungs().values())).loop
@@ -123,28 +124,34 @@ def climb(
         return lambda done, total: report(what, done, total, {}) if report else None
 
     teacher = _adapted(model, recipe.rank, (STUDENT,))
+    place(teacher, first.device)
     shard(teacher)
     heldout.solve(teacher, folder / "teacher.safetensors", digest, told("teacher's clips"))
     table = _Table(folder / "ladder.json", config.fingerprint([digest, config.plain(recipe)]))
     for name, weights in zip(TEACHERS, (recipe.weights, None), strict=True):
         if name not in table.rows:
             table.add(name, heldout.figures(teacher, recipe.steps, "unipc", None, weights))
+    del teacher, model  # a rung has a teacher of its own, and a GPU need not hold both
 
     best: Path | None = None
     for name, rung in recipe.rungs().items():
-        file = folder / name / "student.safetensors"
-        if not file.exists():
+        file, asked = folder / name / "student.safetensors", _settings(rung)
+        if file.exists():
+            _refuse_changed(file, asked)
+        else:
             names = (STUDENT, CRITIC) if isinstance(rung, MatchingConfig) else (STUDENT,)
             module = _adapted(load_denoiser(base)[0], recipe.rank, names)
             if best is not None:
                 module.load_adapter(STUDENT, checkpoint.load(best, "denoiser-lora").weights)
+            place(module, rung.loop.device)
             shard(module)
             objective = _objective(rung, module, setting, recipe, digest, told("teacher's solutions"))
-            _run(objective, rung.loop, folder / name, facts | {"rung": name}, f"distill {name}", report)
+            own = facts | {"rung": name, "settings": asked}
+            _run(objective, rung.loop, folder / name, own, f"distill {name}", report)
         figures = checkpoint.load(file, "denoiser-lora").facts["figures"]
         below = table.score(best.parent.name) if best is not None else float("inf")
         table.add(name, figures)
-        if best is None or table.score(name) < below:
+        if best is None or beats(table.score(name), below):
             best = file
     assert best is not None
     table.finish(best.parent.name)
@@ -166,6 +173,25 @@ def _refuse_other(folder: Path, digest: str) -> None:
         )
 
 
+def _settings(rung: GuidedConfig | TrajectoryConfig | MatchingConfig) -> str:
+    """A fingerprint of all that decides what a rung learns: where it is computed does not."""
+    return config.fingerprint(config.plain(replace(rung, loop=replace(rung.loop, device="auto"))))
+
+
+def _refuse_changed(file: Path, settings: str) -> None:
+    """ValueError if the finished rung of `file` was trained with other settings than those with this fingerprint."""
+    if checkpoint.load(file, "denoiser-lora").facts.get("settings") != settings:
+        raise ValueError(
+            f"{file.parent} was trained with other settings than the recipe's: remove it to train this rung again, or "
+            "give another --output"
+        )
+
+
+def beats(score: float, below: float) -> bool:
+    """Whether a joint distance is smaller than that of a rung below by `MARGIN` or more."""
+    return score < (1 - MARGIN) * below
+
+
 def verdict(path: Path) -> list[str]:
     """What `ladder.json` at `path` says, a line a rung: its joint distance, and whether it beat the best one below.
 
@@ -183,13 +209,13 @@ def verdict(path: Path) -> list[str]:
             if "score" in row
             else f"{name}: no clips that could be kept"
         )
-        if best and score >= below:
-            lines.append(f"{said}; it lost to {best} and is left out")
+        if best and not beats(score, below):
+            lines.append(f"{said}; it does not beat {best} by {MARGIN:.0%} and is left out")
             continue
         lines.append(f"{said}; it beats {best}" if best else said)
         best, below = name, score
     guided = figures[TEACHERS[0]]["fjd"]
-    beaten = "beats" if below < guided else "does not beat"
+    beaten = "beats" if beats(below, guided) else "does not beat"
     lines.append(
         f"the student is {best}; it {beaten} the guided teacher at as few steps ({guided:.3g}, twice the passes)"
     )

@@ -22,7 +22,19 @@ from torch.distributed.tensor import DTensor
 
 from happyhorse import checkpoint
 from happyhorse.train.optim import OptimConfig, make_optimizers, rate
-from happyhorse.train.parallel import agreed, exchange, gathered, join, local, shard, whole
+from happyhorse.train.parallel import (
+    Device,
+    agreed,
+    exchange,
+    gathered,
+    join,
+    local,
+    moved,
+    place,
+    shard,
+    where,
+    whole,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,8 @@ class LoopConfig:
     `keep` names a held-out figure: the averaged weights of the evaluation at which it was lowest are released, and not
     the last ones; after `patience` evaluations without a new lowest (0: never) the run ends early. A figure that is NaN
     is no lowest, and an infinite one ends the run at once. `compile` lets the layers of a denoiser compile themselves:
-    steps take a third less time after minutes of waiting, and are no longer the same bit for bit when resumed.
+    steps take a third less time after minutes of waiting, and are no longer the same bit for bit when resumed. `device`
+    is where the network computes: on a GPU where there is one, or always on the CPU, or always on a GPU ("cuda").
     """
 
     steps: int
@@ -46,13 +59,18 @@ class LoopConfig:
     save_every: int = 200
     autocast: bool = True
     compile: bool = False
+    device: Device = "auto"
     keep: str = ""
     patience: int = 0
     optim: OptimConfig = OptimConfig()
 
 
 class Objective(Protocol):
-    """What is trained: a module, the loss of a part of a step's batch, and how to judge, show and release it."""
+    """What is trained: a module, the loss of a part of a step's batch, and how to judge, show and release it.
+
+    The module is made on the CPU, and the loop moves it to where it computes. What an objective draws and reads it
+    draws and reads on the CPU, the same on every machine, and moves to the module (`parallel.where`).
+    """
 
     module: nn.Module
 
@@ -101,6 +119,7 @@ def train(
     parts = config.micro * ranks
     if config.batch < parts:
         raise ValueError(f"a batch of {config.batch} does not fill {parts} parts: raise batch or lower micro")
+    place(module, config.device)
     shard(module)
     optimizers = make_optimizers(module, config.optim)
     ema = checkpoint.Ema(module, config.ema)
@@ -118,6 +137,7 @@ def train(
             "parameters": sum(p.numel() for p in module.parameters()),
             "ranks": ranks,
             "torch": torch.__version__,
+            "device": where(module).type,
         }
         text = json.dumps(facts | about | {"steps": config.steps})
         checkpoint.write_atomic(folder / "run.json", lambda path: Path(path).write_text(text))
@@ -150,8 +170,8 @@ def train(
                     report(done, line)
             if done % config.save_every == 0 or last:
                 state = {"module": checkpoint.trained(module), "ema": ema.state_dict(), "best": vars(best)}
-                slots = [local(optimizer.state_dict()) for optimizer in optimizers]
-                checkpoint.save_bundle(resume, step=done, **local(state), optimizers=slots)
+                state |= {"optimizers": [optimizer.state_dict() for optimizer in optimizers]}
+                checkpoint.save_bundle(resume, step=done, **moved(local(state), "cpu"))
             shown = done % config.preview_every == 0 or done == config.steps or best.over
             if shown:
                 with _Averaged(module, ema), torch.compiler.set_stance("force_eager"):
@@ -162,7 +182,9 @@ def train(
                 raise Stopped(f"stopped after step {done}; the same command goes on from there")
     best.recall(ema)
     with _Averaged(module, ema):
-        weights = {key: whole(t).detach().clone() for key, t in checkpoint.trained(module).items()}
+        weights = {
+            key: whole(t).detach().to("cpu", copy=True) for key, t in checkpoint.trained(module).items()
+        }
     if rank == 0:
         kept = {"figures": best.figures} if config.keep else {}
         objective.release(
@@ -263,8 +285,14 @@ def _restore(path: Path, module: nn.Module, optimizers: list, ema: checkpoint.Em
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
-    """A saved local tensor as part of a sharded one, if the parameter is sharded."""
-    if isinstance(parameter, DTensor) and isinstance(value, Tensor) and value.dim():
+    """A saved local tensor where the parameter is, and as part of a sharded one, if that is sharded.
+
+    A count of steps, which is no part of anything, stays on the CPU: that is where optimisers keep it.
+    """
+    if not isinstance(value, Tensor) or not value.dim():
+        return value
+    value = value.to(parameter.device)
+    if isinstance(parameter, DTensor):
         return DTensor.from_local(value, parameter.device_mesh, parameter.placements)
     return value
 

@@ -20,13 +20,13 @@ LABEL = 14  # height in pixels of the strip with a caption
 def frame_row(video: Float[Tensor, "3 F H W"], count: int = 8) -> np.ndarray:
     """`count` evenly spaced frames of a video in [-1, 1], side by side: uint8 [H, count*W, 3]."""
     picks = torch.linspace(0, video.shape[1] - 1, count).round().long()
-    frames = ((video[:, picks].clamp(-1, 1) + 1) * 127.5).round().byte()
+    frames = ((video.cpu()[:, picks].clamp(-1, 1) + 1) * 127.5).round().byte()
     return frames.permute(2, 1, 3, 0).flatten(1, 2).numpy()
 
 
 def spectrogram(mel: Float[Tensor, "frames bands"]) -> np.ndarray:
     """A log-mel as a grey picture, low bands at the bottom: uint8 [bands, frames, 3]."""
-    level = ((mel.float() + 9.2) / 9.2).clamp(0, 1).T.flip(0)
+    level = ((mel.cpu().float() + 9.2) / 9.2).clamp(0, 1).T.flip(0)
     return (level * 255).byte()[..., None].expand(-1, -1, 3).numpy()
 
 

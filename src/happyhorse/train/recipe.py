@@ -22,6 +22,7 @@ from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjecti
 from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.ladder import DistillRecipe, climb
 from happyhorse.train.loop import LoopConfig, train
+from happyhorse.train.parallel import device
 from happyhorse.train.report import write
 from happyhorse.train.upscale import SHOWN, Pairs, UpscaleConfig, UpscaleObjective
 
@@ -259,7 +260,7 @@ def train_upscale(
         plan = ShardPlan(small, "train", min(settings.own, settings.clips), through)
         known = Shards(make(plan, workers, _counted(report, "train small latents")), plan.clips)
         shown = _counted(report, "clips made anew")
-        own = resample.make(base, codec, known, settings.loop.autocast, shown)
+        own = resample.make(base, codec, known, settings.loop.autocast, shown, device(settings.loop.device))
     objective = UpscaleObjective(
         settings.network, settings.upscale, settings.loop, pairs, own, heldout, pixels, load_codec(through)
     )

@@ -23,6 +23,7 @@ from happyhorse.flow import path, samplers
 from happyhorse.generate.denoiser import Denoiser, load_denoiser, pad_tokens
 from happyhorse.precision import mixed
 from happyhorse.train.flow import LATENT_FPS, read
+from happyhorse.train.parallel import moved, where
 
 LOW, HIGH = 0.3, 0.8  # levels from which clips are made anew
 STEPS = 6
@@ -35,8 +36,9 @@ def make(
     small: Shards,
     autocast: bool,
     progress: Callable[[int, int], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Shards:
-    """The clips of `small`, latents of `codec`, made anew by the denoiser `base` and enlarged.
+    """The clips of `small`, latents of `codec`, made anew by the denoiser `base` and enlarged, both on `device`.
 
     They are kept, and made only where they do not exist; `progress(done, total)` counts clips.
     """
@@ -50,15 +52,16 @@ def make(
     ]
     folder = cache_dir() / f"anew-{config.fingerprint(made_by)}"
     folder.mkdir(parents=True, exist_ok=True)
-    model, pictures, clips = load_denoiser(base)[0], load_codec(str(codec)).video, len(small)
+    model, pictures = load_denoiser(base)[0].to(device), load_codec(str(codec)).video.to(device)
+    clips, kind = len(small), torch.device(device).type
     for number, first in enumerate(range(0, clips, CLIPS)):
         file = folder / f"{number:05d}.safetensors"
         some = list(range(first, min(first + CLIPS, clips)))
         if not file.with_suffix(".jsonl").exists():
             batches = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
             anew = [clip[None] for batch in batches for clip in _anew(model, small, batch, autocast)]
-            with mixed(wanted=autocast):
-                video = torch.cat([enlarge(pictures, clip).bfloat16() for clip in anew]).contiguous()
+            with mixed(kind, autocast):
+                video = torch.cat([enlarge(pictures, clip).bfloat16().cpu() for clip in anew]).contiguous()
             tensors = {"video": video, "audio": torch.stack([small[i][1] for i in some])}
             lines = "".join(json.dumps(small.records[i]) + "\n" for i in some)
             write_atomic(file, lambda hidden, tensors=tensors: save_file(tensors, hidden))
@@ -72,7 +75,7 @@ def make(
 
 
 def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> Tensor:
-    """Video latents [B, C, T, Y, X] of some clips, from a level of their own batch."""
+    """Video latents [B, C, T, Y, X] of some clips, from a level of their own batch, where the model computes."""
     generator = torch.Generator().manual_seed(clips[0])
     video, audio, records = read(small, clips)
     settings = model.text.config
@@ -89,13 +92,15 @@ def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> T
     none, all_given = torch.zeros(len(clips), video.shape[2]).bool(), torch.ones(audio.shape[:2]).bool()
     level = LOW + (HIGH - LOW) * float(torch.rand((), generator=generator))
     noisy = path.interpolate(video, torch.randn(video.shape, generator=generator), level)
+    here = where(model)
+    noisy, audio, ids, times, none, all_given = moved((noisy, audio, ids, times, none, all_given), here)
 
     def velocity(state: dict[str, Tensor], sigma: dict[str, float]) -> dict[str, Tensor]:
         out = model(state["video"], state["audio"], ids, times, none, all_given)
         return dict(zip(("video", "audio"), out, strict=True))
 
     levels = torch.linspace(level, 0, STEPS + 1)
-    with torch.no_grad(), mixed(wanted=autocast):
+    with torch.no_grad(), mixed(here.type, autocast):
         made = samplers.euler(
             velocity, {"video": noisy, "audio": audio}, {"video": levels, "audio": torch.zeros(STEPS + 1)}
         )

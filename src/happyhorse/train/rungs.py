@@ -27,6 +27,7 @@ from happyhorse.train.distill import CRITIC, MODALITIES, STUDENT, State, Told, W
 from happyhorse.train.flow import LATENT_FPS, SHARED_STREAM, FlowConfig, draw_windows
 from happyhorse.train.heldout import Heldout
 from happyhorse.train.loop import LoopConfig
+from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
 from happyhorse.train.trajectories import Trajectories
 
@@ -108,8 +109,8 @@ class Setting:
 
 
 def noise_like(clean: Mapping[str, Tensor], generator: torch.Generator) -> State:
-    """Standard normal noise in the shapes of some latents, [B, C, T, Y, X] and [B, S, Ca]."""
-    return {name: torch.randn(x.shape, generator=generator) for name, x in clean.items()}
+    """Standard normal noise in the shapes of some latents, [B, C, T, Y, X] and [B, S, Ca], and on their device."""
+    return {name: torch.randn(x.shape, generator=generator).to(x.device) for name, x in clean.items()}
 
 
 class Rung:
@@ -121,7 +122,13 @@ class Rung:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of forward passes."""
-        return mixed(wanted=self.loop.autocast)
+        return mixed(where(self.module).type, self.loop.autocast)
+
+    def draw(self, step: int, part: int, parts: int) -> tuple[Told, dict[str, Tensor], torch.Generator]:
+        """`Setting.draw` for this rung: what is told and levels [B] by modality, both where the module computes."""
+        told, levels, generator = self.setting.draw(self.loop, step, part, parts)
+        here = where(self.module)
+        return told.to(here), moved(levels, here), generator
 
     def evaluate(self) -> dict[str, float]:
         """The figures of `Heldout`, and the `score` by which rungs are compared: the joint distance."""
@@ -156,7 +163,7 @@ class Guided(Rung):
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
         """Error of the student's velocity against the guided one at noised clips; scalar."""
-        told, levels, generator = self.setting.draw(self.loop, step, part, parts)
+        told, levels, generator = self.draw(step, part, parts)
         x = distill.noised(told, told.clean, noise_like(told.clean, generator), levels)
         with self.autocast():
             with torch.no_grad():
@@ -185,20 +192,26 @@ class Trajectory(Rung):
         back = torch.arange(len(rows)) < round(self.config.ahead * len(rows))
         at = torch.randint(self.setting.steps, rows.shape, generator=generator)
         at = torch.where(back, at.clamp_min(1), at)
-        told = told.rows(rows)
         levels = {name: torch.tensor(s) for name, s in self.setting.levels().items()}
-        x = {name: states[name][rows, at] for name in MODALITIES}
+        here = where(self.module)
+
+        def met(rows: Tensor, at: Tensor) -> tuple[State, State]:
+            """States and levels of some clips at one step each, where the module computes."""
+            state = {name: states[name][rows, at] for name in MODALITIES}
+            return moved((state, {name: s[at] for name, s in levels.items()}), here)
+
+        told = told.rows(rows).to(here)
+        (x, sigma), (then, next) = met(rows, at), met(rows, at + 1)
         with self.autocast():
             if back.any():
-                before = {name: states[name][rows[back], at[back] - 1] for name in MODALITIES}
+                before, level = met(rows[back], at[back] - 1)
+                back = back.to(here)
                 with torch.no_grad():
                     v = distill.velocity(self.module, before, told.rows(back), STUDENT)
                 for name in MODALITIES:
-                    ds = levels[name][at[back]] - levels[name][at[back] - 1]
+                    ds = sigma[name][back] - level[name]
                     x[name][back] = before[name] + ds.reshape(-1, *[1] * (v[name].ndim - 1)) * v[name]
             x = distill.pin(told, x)
-            then = {name: states[name][rows, at + 1] for name in MODALITIES}
-            sigma, next = ({name: s[at + i] for name, s in levels.items()} for i in (0, 1))
             target = distill.step_target(x, then, sigma, next)
             found = distill.error(distill.velocity(self.module, x, told, STUDENT), target, told)
         return sum(found.values(), torch.zeros(())), {name: float(e.detach()) for name, e in found.items()}
@@ -230,7 +243,7 @@ class Matching(Rung):
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
         """The student's or the critic's loss, by turns; scalar."""
-        told, _, generator = self.setting.draw(self.loop, step, part, parts)
+        told, _, generator = self.draw(step, part, parts)
         shared = step_generator(self.loop.seed, step, SHARED_STREAM - 1)  # all parts stop at the same step
         stop = int(torch.randint(self.setting.steps, (), generator=shared))
         with self.autocast():
@@ -244,7 +257,7 @@ class Matching(Rung):
         noise = noise_like(told.clean, generator)
 
         def fresh(name: str) -> Tensor:
-            return torch.randn(told.clean[name].shape, generator=generator)
+            return noise_like({name: told.clean[name]}, generator)[name]
 
         with torch.no_grad():
             x = distill.simulate(
@@ -258,7 +271,7 @@ class Matching(Rung):
 
     def _levels(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Levels [B] of one common u under the shift of each modality, away from the ends."""
-        u = torch.rand(count, generator=generator)
+        u = torch.rand(count, generator=generator).to(where(self.module))
         return {name: path.shift(u, a).clamp(0.02, 0.98) for name, a in self.setting.flow.shifts.items()}
 
     def _student(self, told: Told, stop: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -296,7 +309,8 @@ class Matching(Rung):
         """rCM's term without derivatives: estimates at a level and, one guided step of the teacher on, at the next."""
         grid = schedules.paired(48, self.setting.flow.shifts)
         k = torch.randint(47, (len(told.words[0]),), generator=generator)
-        now, then = ({name: s[k + i] for name, s in grid.items()} for i in (0, 1))
+        here = where(self.module)
+        now, then = (moved({name: s[k + i] for name, s in grid.items()}, here) for i in (0, 1))
         x = distill.noised(told, told.clean, noise_like(told.clean, generator), now)
         with torch.no_grad():
             v = distill.guided(self.module, x, told, self.setting.weights)

@@ -20,7 +20,7 @@ from happyhorse.files import write_atomic
 from happyhorse.model.lowrank import Adapted
 from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
-from happyhorse.train.parallel import join
+from happyhorse.train.parallel import join, moved, where
 
 CLIPS = 8  # a file
 
@@ -46,14 +46,14 @@ class Solver:
             )
 
     def solve(self, model: Adapted, told: Told, noise: State) -> State:
-        """States [B, steps+1, ...] of latents as in `Told`, the first the pinned noise and the last clean."""
-        every, visited = self.teacher_steps // self.steps, []
-        with mixed(wanted=self.autocast):
+        """States [B, steps+1, ...] of latents as in `Told`, the first the pinned noise, the last clean; on the CPU."""
+        every, visited, here = self.teacher_steps // self.steps, [], where(model)
+        with mixed(here.type, self.autocast):
             last = sample(
-                model, told, noise, self.shifts, self.teacher_steps, "unipc", None, self.weights,
+                model, told.to(here), moved(noise, here), self.shifts, self.teacher_steps, "unipc", None, self.weights,
                 visit=visited.append,
             )  # fmt: skip
-        states = [*visited[::every], last]
+        states = moved([*visited[::every], last], "cpu")
         return {name: torch.stack([state[name] for state in states], 1) for name in MODALITIES}
 
 

@@ -23,6 +23,7 @@ from happyhorse.flow import path, samplers, schedules
 from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
 from happyhorse.precision import mixed
 from happyhorse.train.loop import LoopConfig
+from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_frames
 
 FITTED = 64  # clips from which the guess is fitted
@@ -121,10 +122,12 @@ class UpscaleObjective:
         self, sharp: Tensor, guess: Tensor, given: Tensor, levels: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Errors [B] of the velocity at one level [B] a clip."""
-        source = path.corrupt(guess, torch.randn(sharp.shape, generator=generator), self.settings.keep)
+        noise, here = torch.randn(sharp.shape, generator=generator), where(self.module)
+        sharp, guess, given, levels, noise = moved((sharp, guess, given, levels, noise), here)
+        source = path.corrupt(guess, noise, self.settings.keep)
         x = path.interpolate(sharp, source, levels)
         x = torch.where(given[:, None, :, None, None], sharp, x)
-        with mixed(wanted=self.loop.autocast):
+        with mixed(here.type, self.loop.autocast):
             predicted = self.module(x, guess, given)
         target = path.velocity(sharp, source)
         return path.loss(predicted.transpose(1, 2), target.transpose(1, 2), ~given)
@@ -140,7 +143,7 @@ class UpscaleObjective:
         mine = float(torch.rand((), generator=generator)) < self.settings.own
         own = self.own if mine and self.own is not None and clip < len(self.own) else None
         with torch.no_grad():
-            guess = self.module.guess((own or self.train.enlarged)[clip][0][None].float())[0]
+            guess = self._guess((own or self.train.enlarged)[clip][0][None])[0]
         settings = self.settings
         sizes, starts = (settings.frames, settings.rows, settings.columns), []
         for size, whole, grid in zip(sizes, sharp.shape[1:], (1, 2, 2), strict=True):
@@ -148,6 +151,16 @@ class UpscaleObjective:
             starts.append(grid * int(torch.randint(places, (), generator=generator)))
         t, y, x = (slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
         return sharp[:, t, y, x], guess[:, t, y, x], starts[0] == 0
+
+    def _guess(self, enlarged: Tensor) -> Tensor:
+        """The guess at stored latents [B, C, T, Y, X], where the module computes."""
+        return self.module.guess(enlarged.float().to(where(self.module)))
+
+    def _decode(self, latents: Tensor) -> Float[Tensor, "n 3 F H W"]:
+        """Pictures of latents [n, C, T, Y, X]; decoded where the module computes, and brought to the CPU."""
+        here = where(self.module)
+        with mixed(here.type, self.loop.autocast):
+            return self.codec.video.to(here).decode(latents.float().to(here)).float().clamp(-1, 1).cpu()
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -166,7 +179,7 @@ class UpscaleObjective:
             sharp, enlarged = (torch.stack([half[i][0].float() for i in clips]) for half in self.heldout)
             given = torch.zeros(len(sharp), sharp.shape[2]).bool()
             levels = self._met((torch.arange(first, first + len(sharp)) % 8 + 0.5) / 8)
-            errors.append(self._error(sharp, self.module.guess(enlarged), given, levels, generator))
+            errors.append(self._error(sharp, self._guess(enlarged), given, levels, generator))
         found = {"video_heldout": float(torch.cat(errors).mean())}
         shown = self._references()
         for name, pictures in ({"": self._enlarged()} | shown).items():
@@ -178,12 +191,12 @@ class UpscaleObjective:
 
     def _enlarged(self) -> Float[Tensor, "n 3 F H W"]:
         """Held-out clips as this model enlarges them, decoded."""
-        pictures = []
+        pictures, here = [], where(self.module)
         for i in range(len(self.pixels)):
-            guess = self.module.guess(self.heldout.enlarged[i][0][None].float())
-            noise = torch.randn(guess.shape, generator=torch.Generator().manual_seed(i))
-            given = torch.zeros(1, guess.shape[2]).bool()
-            with mixed(wanted=self.loop.autocast):
+            guess = self._guess(self.heldout.enlarged[i][0][None])
+            noise = torch.randn(guess.shape, generator=torch.Generator().manual_seed(i)).to(here)
+            given = torch.zeros(1, guess.shape[2], device=here).bool()
+            with mixed(here.type, self.loop.autocast):
                 made = samplers.unipc(
                     lambda state, sigma, guess=guess, given=given: {
                         "video": self.module(state["video"], guess, given)
@@ -191,7 +204,7 @@ class UpscaleObjective:
                     {"video": path.corrupt(guess, noise, self.settings.keep)},
                     {"video": schedules.shifted(self.settings.steps, self.settings.shift)},
                 )["video"]
-                pictures.append(self.codec.video.decode(made.float()).float().clamp(-1, 1))
+            pictures.append(self._decode(made))
         return torch.cat(pictures)
 
     def _references(self) -> dict[str, Tensor]:
@@ -201,15 +214,12 @@ class UpscaleObjective:
             for half, name in enumerate(("_render", "_bicubic")):
                 raw = torch.stack([torch.from_numpy(pair[half]) for pair in self.pixels])
                 self._compared[name] = raw.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-            enlarged = [self.heldout.enlarged[i][0][None].float() for i in clips]
             latents = {
-                "_guess": [self.module.guess(one) for one in enlarged],
-                "_codec": [self.heldout.sharp[i][0][None].float() for i in clips],
+                "_guess": [self._guess(self.heldout.enlarged[i][0][None]) for i in clips],
+                "_codec": [self.heldout.sharp[i][0][None] for i in clips],
             }
             for name, every in latents.items():
-                with mixed(wanted=self.loop.autocast):
-                    decoded = [self.codec.video.decode(one).float().clamp(-1, 1) for one in every]
-                self._compared[name] = torch.cat(decoded)
+                self._compared[name] = torch.cat([self._decode(one) for one in every])
         return self._compared
 
     @torch.no_grad()
