@@ -355,19 +355,44 @@ def main() -> None:
     """Measure, print a table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="small shapes, to see that everything runs")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of the clip")
-    parser.add_argument("--sizes", default="256p,540p,1080p")
-    parser.add_argument("--kernels", default=",".join(attention.KERNELS))
-    parser.add_argument("--no-compile", dest="compile", action="store_false")
     parser.add_argument(
-        "--budget", type=float, default=540.0, help="seconds after which nothing new is begun"
+        "--seconds", type=float, default=5.0, help="length of the clip (default: %(default)s)"
     )
-    parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument(
+        "--sizes",
+        default="256p,540p,1080p",
+        help="stages to measure, separated by commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--kernels",
+        default=",".join(attention.KERNELS),
+        help="attention kernels to compare, separated by commas (default: %(default)s); what is not to be had here is "
+        "left out, with a word",
+    )
+    parser.add_argument(
+        "--no-compile",
+        dest="compile",
+        action="store_false",
+        help="leave compiled layers out, which take a while",
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=540.0,
+        help="seconds after which nothing new is begun (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, help="file for the results, written anew after each of them")
     parser.add_argument(
         "--write", type=Path, help="Markdown page whose block between the bench marks to replace"
     )
     options = parser.parse_args()
     options.sizes, options.kernels = options.sizes.split(","), options.kernels.split(",")
+    for name, asked, known in (
+        ("--sizes", options.sizes, PUBLISHED),
+        ("--kernels", options.kernels, attention.KERNELS),
+    ):
+        if wrong := [value for value in asked if value not in known]:
+            parser.error(f"{name} has no {', '.join(wrong)}; give some of {','.join(known)}")
     bench = Bench(options)
     chosen = [stage for stage in stages(options.seconds, options.tiny) if stage.name in options.sizes]
     print(

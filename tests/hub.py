@@ -22,6 +22,8 @@ class Shop:
     gated: set[str] = field(default_factory=set)
     sent: list[str] = field(default_factory=list)
     revisions: list[str] = field(default_factory=list)
+    commits: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})  # by branch or tag
+    fetched: list[str] = field(default_factory=list)  # the revisions of files that were sent
     pause: threading.Event | None = None  # in the middle of each large file, until it is set
     reached: threading.Event = field(default_factory=threading.Event)
 
@@ -46,15 +48,20 @@ def serve() -> Iterator[Shop]:
                 repository, _, revision = path.removeprefix("/api/models/").partition("/revision/")
                 return self.describe(repository, revision)
             repository, _, rest = path.lstrip("/").partition("/resolve/")
-            folder, name = shop.repositories.get(repository), rest.partition("/")[2]
+            revision, _, name = rest.partition("/")
+            folder = shop.repositories.get(repository)
             if folder is None or not (folder / name).is_file():
                 return self.say(404, b"", {"X-Error-Code": "EntryNotFound"})
             if repository in shop.gated:
                 return self.say(403, b"", {"X-Error-Code": "GatedRepo"})
             raw = (folder / name).read_bytes()
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha256(raw).hexdigest()}"'}
+            headers = {
+                "X-Repo-Commit": shop.commits.get(revision, revision),
+                "ETag": f'"{hashlib.sha256(raw).hexdigest()}"',
+            }
             if body:
                 shop.sent.append(f"{repository}/{name}")
+                shop.fetched.append(revision)
             self.say(200, raw, headers, body)
 
         def describe(self, repository, revision):
@@ -63,10 +70,13 @@ def serve() -> Iterator[Shop]:
             if repository in shop.gated:
                 return self.say(403, b"", {"X-Error-Code": "GatedRepo"})
             shop.revisions.append(revision)
+            commit = shop.commits.get(revision, revision if len(revision) == 40 else "")
+            if not commit:
+                return self.say(404, b"", {"X-Error-Code": "RevisionNotFound"})
             root = shop.repositories[repository]
             files = [path for path in sorted(root.rglob("*")) if path.is_file()]
             siblings = [{"rfilename": str(p.relative_to(root)), "size": p.stat().st_size} for p in files]
-            facts = {"id": repository, "sha": COMMIT, "siblings": siblings}
+            facts = {"id": repository, "sha": commit, "siblings": siblings}
             self.say(200, json.dumps(facts).encode(), {"Content-Type": "application/json"})
 
         def say(self, status, raw, headers, body=True):

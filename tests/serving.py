@@ -15,10 +15,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from PIL import Image
 
 from happyhorse.serve.jobs.attempt import make
@@ -35,6 +37,26 @@ def finish(service: Service, job: str, worker: str = "w", stopping: threading.Ev
         service.blobs,
         stopping or threading.Event(),
     )
+
+
+@contextlib.contextmanager
+def full_disk(service: Service) -> Iterator[None]:
+    """A time in which the database of a service, in a file, finds no room to grow."""
+
+    def limit(pages: int) -> Callable[..., None]:
+        def stop(connection: Any, *rest: Any) -> None:
+            connection.execute(f"PRAGMA max_page_count={pages}")  # fewer than there are: as many as there are
+
+        return stop
+
+    full = limit(1)
+    sa.event.listen(service.engine, "checkout", full)
+    try:
+        yield
+    finally:
+        sa.event.remove(service.engine, "checkout", full)
+        room = limit(2**30)
+        sa.event.listen(service.engine, "checkout", room)
 
 
 class Server:
@@ -68,7 +90,7 @@ class Server:
         """One more worker."""
         return self._run("worker")
 
-    def wait(self, workers: int = 1, seconds: float = 120) -> "Server":
+    def wait(self, workers: int = 1, seconds: float = 400) -> "Server":
         """Until it is ready, with so many workers."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -107,19 +129,16 @@ class Server:
 
 
 class Postgres:
-    """A PostgreSQL of its own in a folder, without users; `url` names its database."""
+    """A PostgreSQL of its own in an empty folder, whose parents are open to all; `url` names its database."""
 
     def __init__(self, binaries: Path, folder: Path) -> None:
         self._binaries, self._folder, self.port = binaries, folder, free_port()
         self.url = f"postgresql://me@127.0.0.1:{self.port}/postgres"
-        folder.mkdir()
         self._run: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
         if os.geteuid() == 0:  # PostgreSQL does not run as root
             names = {user.pw_name: user for user in pwd.getpwall()}
             other = names.get("postgres", names["nobody"])
             os.chown(folder, other.pw_uid, other.pw_gid)
-            for parent in folder.parents[:4]:
-                parent.chmod(parent.stat().st_mode | 0o011)
             self._run |= {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": ()}
         command = [binaries / "initdb", "-D", folder / "data", "-U", "me", "-A", "trust", "--no-sync"]
         subprocess.run(command, **self._run)

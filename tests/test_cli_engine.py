@@ -47,6 +47,7 @@ def test_a_plan_before_anything_is_installed(home):
 
 def test_plans_that_cannot_be(home):
     assert "needs no plan" in refused("plan", "a red ball")
+    assert "and so are the folders of happyhorse-15b" in refused("plan", "x", "--model", home)
     assert "did you mean 'rtx4090'" in refused("plan", "x", *MODEL, "--gpu", "rtx409")
     assert "give one of them" in refused("plan", "x", *MODEL, "--gpu", "h100", "--gpu-memory", "80")
     assert "was not trained with" in refused("plan", "x", *MODEL, "--last-frame", "a.png")

@@ -46,6 +46,13 @@ def test_15b_geometry_is_the_table_of_spec_section_3_4(seconds, steps, latents, 
     assert shape.audio.samples == frames * 1764  # sound is cut to the picture
 
 
+@pytest.mark.parametrize(("seconds", "latents"), [(3, 19), (4, 25), (5, 32), (10, 63)])
+def test_a_driving_sound_has_25_latents_a_second_and_none_more(seconds, latents):
+    shape = HAPPYHORSE_15B.shape(seconds, 448, 256, driven=True)
+    assert shape.audio.steps == 25 * seconds and shape.video.latent[0] == latents
+    assert PONY.shape(seconds, driven=True) == PONY.shape(seconds)
+
+
 @given(st.integers(1, 5000))
 def test_latents_cover_the_frames_and_no_more(frames):
     latents = latent_frames(frames)

@@ -33,6 +33,14 @@ def pull(
         Path | None,
         typer.Option("--from", help="Folder that has the weights; otherwise they are downloaded."),
     ] = None,
+    revision: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[REPO=]REV",
+            help="Branch, tag or commit to download instead of the newest: of daVinci-MagiHuman, or of the repository "
+            "that is named; repeatable.",
+        ),
+    ] = None,
     as_published: Annotated[
         bool,
         typer.Option("--as-published", help="Leave denoisers in fp32: twice the size, no other difference."),
@@ -57,7 +65,13 @@ def pull(
     names = [name.strip() for name in variant.split(",") if name.strip()]
     with show.progress() as report:
         fetched = fetch(
-            installed_path(), names, origin, convert=not as_published, announce=announce, report=report
+            installed_path(),
+            names,
+            origin,
+            revision=revision or (),
+            convert=not as_published,
+            announce=announce,
+            report=report,
         )
     facts = {"path": str(installed_path()), "fetched": [piece.part for piece in fetched]}
     done = f"fetched {', '.join(facts['fetched'])}" if fetched else "everything was there"

@@ -87,8 +87,9 @@ class Format:
     `fps` frames/s; `rate` Hz; `width`, `height` px and `seconds` are the defaults; `sides` (shortest,
     longest) px and `lengths` (shortest, longest) s bound what can be asked for; with `tabled` only the sizes of
     `happyhorse.sizes` can; sound has `channels`; `extra_frame` adds the one frame that the open weights were
-    trained with (F = 25 s + 1, 15B spec section 3.4), T then rounding down. Pictures of more than `native` px (their
-    number) are sampled at half the width and height, and enlarged; 0: none are.
+    trained with (F = 25 s + 1, and F = 25 s where the sound is given; 15B spec section 3.4), T then rounding down.
+    Pictures of more than `native` px (their number) are sampled at half the width and height, and enlarged; 0: none
+    are.
     """
 
     name: str
@@ -105,10 +106,14 @@ class Format:
     native: int = 0
 
     def shape(
-        self, seconds: float | None = None, width: int | None = None, height: int | None = None
+        self,
+        seconds: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        driven: bool = False,
     ) -> ClipShape:
         """Shape of a clip of `seconds` s and `width` x `height` px (each: the default of the format when
-        None).
+        None); `driven` by a given sound, whose latents are counted without the extra frame.
 
         Raises ValueError, naming what to ask for instead, when the size cannot be made (a side is not a multiple
         of 32 px, is out of range, or is not in the table), or when the length is out of range.
@@ -124,7 +129,7 @@ class Format:
             )
         if not self.extra_frame:
             return self.holding(round(seconds * self.fps), width, height)
-        steps = round(seconds * self.fps) + 1
+        steps = round(seconds * self.fps) + (not driven)
         whole = self.holding(decoded_frames((steps - 1) // 4 + 1), width, height)
         return replace(whole, audio=replace(whole.audio, steps=steps))
 

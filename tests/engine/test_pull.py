@@ -96,6 +96,78 @@ def test_again_fetches_only_what_is_missing_and_keeps_to_the_commit(shop, tmp_pa
     assert snapshot(tmp_path).keys() == before.keys()
 
 
+LATER = "feed" + "1" * 36
+
+
+def test_a_pull_that_was_stopped_goes_on_at_the_commit_that_it_began_with(shop, tmp_path, monkeypatch):
+    """Though the branch moved on meanwhile."""
+    once = pulling.hub.download
+
+    def broken(repository, name, *rest):
+        if name.endswith(".ckpt"):
+            raise KeyboardInterrupt
+        once(repository, name, *rest)
+
+    monkeypatch.setattr(pulling.hub, "download", broken)
+    with pytest.raises(KeyboardInterrupt):
+        pull(tmp_path, endpoint=shop.url)
+    assert json.loads((tmp_path / RECORD).read_text())["turbo"]["revision"] == COMMIT
+    monkeypatch.setattr(pulling.hub, "download", once)
+    shop.commits["main"], shop.fetched = LATER, []
+    pull(tmp_path, ["distill", "base"], endpoint=shop.url)
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert whole(tmp_path, ["distill", "base"])
+    assert {record[part]["revision"] for part in ("turbo", "distill", "base")} == {COMMIT}
+    assert record["audio"]["revision"] == LATER  # nothing of that repository was there
+    assert set(shop.fetched) == {COMMIT, LATER}
+
+
+def test_revisions_that_are_asked_for(shop, tmp_path):
+    shop.commits |= {"main": LATER, "v1": COMMIT}
+    text = "google/t5gemma-9b-9b-ul2"
+    pull(tmp_path, revision=["v1", f"{text}={COMMIT}"], endpoint=shop.url)
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert {part: said["revision"] for part, said in record.items()} == {
+        "text": COMMIT, "video": LATER, "turbo": COMMIT, "audio": LATER, "distill": COMMIT
+    }  # fmt: skip
+    shop.fetched = []
+    assert pull(tmp_path, revision=["v1"], endpoint=shop.url) == [] and shop.fetched == []
+    with pytest.raises(
+        ValueError, match=r"turbo_vae is of commit c0ffee0+ and not of feed1+; remove that folder"
+    ):
+        pull(tmp_path, revision=["main"], endpoint=shop.url)
+    assert whole(tmp_path) and shop.fetched == []
+    shutil.rmtree(tmp_path / "turbo_vae")
+    shutil.rmtree(tmp_path / "distill")
+    pull(tmp_path, revision=["main"], endpoint=shop.url)
+    assert json.loads((tmp_path / RECORD).read_text())["distill"]["revision"] == LATER
+
+
+def test_revisions_that_cannot_be(shop, tmp_path, weights_folder):
+    for asked, message in (
+        (["GAIR/davinci=v1"], "no weights come from 'GAIR/davinci'; did you mean"),
+        ([f"{MAGI}="], "names no revision; give a branch, a tag or a commit"),
+        (["v9"], f"{MAGI} is not as expected"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pull(tmp_path, revision=asked, endpoint=shop.url)
+    with pytest.raises(ValueError, match="leave it out with --from"):
+        pull(tmp_path, origin=weights_folder, revision=["v1"])
+
+
+def test_sources_do_not_mix(shop, tmp_path, weights_folder):
+    """What one pull left unfinished is no part of what another brings from elsewhere."""
+    pull(tmp_path, endpoint=shop.url)
+    shard = tmp_path / "distill" / "model-00002-of-00002.safetensors"
+    shard.unlink()
+    other = shutil.copytree(weights_folder, tmp_path / "other")
+    shutil.rmtree(other / "distill")
+    shutil.copytree(weights_folder / "base", other / "distill")
+    pull(tmp_path, origin=other)
+    assert same(tmp_path / "distill", weights_folder / "base")
+    assert json.loads((tmp_path / RECORD).read_text())["distill"]["from"] == str(other / "distill")
+
+
 def test_as_published(shop, tmp_path, weights_folder):
     pull(tmp_path, ["sr540"], convert=False, endpoint=shop.url)
     for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors.zst"):
@@ -120,6 +192,25 @@ def test_killed_in_the_middle_and_repeated(shop, tmp_path):
         assert path.name in (".pull.lock", RECORD) or path.read_bytes() in originals
     pull(tmp_path, endpoint=shop.url)
     assert whole(tmp_path) and not list(tmp_path.rglob("*.incomplete"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("what", ["text", "turbo", "distill to bf16"])
+def test_killed_while_files_are_taken_or_converted(weights_folder, tmp_path, what):
+    def die(now, *_):
+        if now == what:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        pull(tmp_path, origin=weights_folder, report=die)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    states = {part: examine(tmp_path, part).state for part in parts(["distill"])}
+    assert states["distill"] != "complete" and "broken" not in states.values()
+    pull(tmp_path, origin=weights_folder)
+    assert whole(tmp_path) and same(tmp_path / "distill", weights_folder / "distill")
+    assert not list(tmp_path.rglob("*.part"))
 
 
 @pytest.mark.parametrize("when", ["before the swap", "in the swap"])
@@ -162,6 +253,32 @@ def test_from_a_folder(weights_folder, tmp_path, layout):
     for name in ("distill", "base", "540p_sr", "1080p_sr"):
         assert same(target / name, weights_folder / name)
     assert pull(target, ["base"], origin) == []
+    kept = json.loads((target / RECORD).read_text())["base"]["revision"]
+    assert kept == (COMMIT if layout == "cache of the Hub" else "")
+
+
+def test_from_the_files_of_their_makers(published_15b, tmp_path):
+    """Single files are rewritten, once; what was half rewritten is not taken for whole."""
+    import originals
+
+    origin = originals.write_all(published_15b, tmp_path / "origin")
+    got = pull(tmp_path / "target", origin=origin)
+    assert whole(tmp_path / "target") and {piece.part for piece in got if piece.original} == {
+        "text",
+        "video",
+        "audio",
+    }
+    assert json.loads((tmp_path / "target" / RECORD).read_text())["video"]["from"] == str(
+        origin / "Wan2.2-TI2V-5B"
+    )
+    settings = tmp_path / "target" / PARTS["video"].folder / "config.json"
+    settings.unlink()  # as where the rewriting was killed
+    assert [piece.part for piece in pull(tmp_path / "target", origin=origin)] == [
+        "video"
+    ] and settings.is_file()
+    (origin / "stable-audio-open-1.0" / "model_config.json").unlink()
+    with pytest.raises(ValueError, match=r"has no folder stable-audio-open-1.0/vae and no model.safetensors"):
+        pull(tmp_path / "other", origin=origin)
 
 
 def test_files_on_the_same_disk_are_not_copied(weights_folder, tmp_path):

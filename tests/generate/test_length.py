@@ -10,7 +10,7 @@ from happyhorse.generate import speech
 from happyhorse.generate.language import read_lines
 from happyhorse.generate.length import settle
 from happyhorse.given import Sound
-from happyhorse.values import PONY, Clip, Request
+from happyhorse.values import HAPPYHORSE_15B, PONY, Clip, Request
 from happyhorse.world import espeak
 
 needs_espeak = pytest.mark.skipif(not espeak.available(), reason="espeakng-loader is not installed")
@@ -70,6 +70,14 @@ def test_a_sound_says_how_long():
     assert settled(audio=Sound(np.zeros(800, np.float32), 16_000)).seconds == 0.4
     with pytest.raises(ValueError, match="the sound lasts more than the 60 s"):
         settled(audio=Sound(np.zeros(8_000 * 62, np.float32), 8_000))
+
+
+@pytest.mark.parametrize("samples", [44_100 * 3, 44_100 * 3 + 1, 1764 * 81, 1764 * 81 + 1])
+def test_the_15b_loses_nothing_of_a_sound(samples):
+    sound = Sound(np.zeros(samples, np.float32), 44_100)
+    request = settle(Request(prompt="a ball", audio=sound), HAPPYHORSE_15B, ())
+    shape = HAPPYHORSE_15B.shape(request.seconds, driven=True)
+    assert samples <= shape.audio.samples < samples + 4 * 1764
 
 
 def test_a_clip_says_how_long_and_how_large(tmp_path):

@@ -149,8 +149,9 @@ def slow_velocities(
                     scores.append(float(np.dot(q[n][j], k[other][j // (heads // groups)])) / math.sqrt(d))
                 top = max(scores)
                 mass = [math.exp(score - top) for score in scores]
+                whole = sum(mass)
                 for other, share in zip(seen, mass, strict=True):
-                    out[j] += share / sum(mass) * v[other][j // (heads // groups)]
+                    out[j] += share / whole * v[other][j // (heads // groups)]
                 if config["enable_attn_gating"]:
                     out[j] *= _sigmoid(gate[n][j])
             update = _chunk(w[f"{at}.attention.linear_proj.weight"], m, experts) @ out.reshape(-1)

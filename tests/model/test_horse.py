@@ -23,6 +23,7 @@ TINY = dataclasses.replace(
     gelu7_layers=(0,),
     text_in_channels=6,
     near_layers=(),
+    around=False,
 )
 GRID, STEPS = Grid(3, 1, 2), 9
 

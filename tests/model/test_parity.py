@@ -1,6 +1,7 @@
 """The network against the slow, literal reading of the spec in conftest.py, and its strict door."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -60,14 +61,25 @@ def draw_inputs(config: dict, seed: int = 1, frames: int = 5, steps: int = 17, w
     return video, audio, torch.randn(1, words + 3, config["text_in_channels"], generator=generator), words
 
 
+@pytest.fixture(scope="module")
+def case(reference):
+    """A function that gives the arguments of a set-up and what the slow reading makes of them, which it does once."""
+
+    @cache
+    def of(setup):
+        changes, style, window = SETUPS[setup]
+        config = TINY | changes
+        arguments = (config, draw_weights(config), *draw_inputs(config), style, window)
+        return arguments, reference(*arguments)
+
+    return of
+
+
 @pytest.mark.parametrize("setup", SETUPS)
-def test_equals_the_slow_reading_in_fp32(setup, reference):
-    changes, style, window = SETUPS[setup]
-    config = TINY | changes
-    weights, inputs = draw_weights(config), draw_inputs(config)
-    wanted = reference(config, weights, *inputs, style, window)
-    got = velocities(config, weights, *inputs, style, window, "fp32")
-    for a, b, latent in zip(got, wanted, inputs[:2], strict=True):
+def test_equals_the_slow_reading_in_fp32(setup, case):
+    arguments, wanted = case(setup)
+    inputs, got = arguments[2:4], velocities(*arguments, "fp32")
+    for a, b, latent in zip(got, wanted, inputs, strict=True):
         assert a.shape == latent.shape and a.dtype == torch.float32
         assert b.std() > 0.3  # a comparison of zeros would say nothing
         torch.testing.assert_close(a[0].double(), torch.from_numpy(b), atol=1e-4, rtol=0)
@@ -91,12 +103,9 @@ def test_small_and_empty_modalities(frames, steps, words, style, reference):
 
 
 @pytest.mark.parametrize("setup", SETUPS)
-def test_bf16_stays_close(setup, reference):
-    changes, style, window = SETUPS[setup]
-    config = TINY | changes
-    weights, inputs = draw_weights(config), draw_inputs(config)
-    wanted = reference(config, weights, *inputs, style, window)
-    for a, b in zip(velocities(config, weights, *inputs, style, window), wanted, strict=True):
+def test_bf16_stays_close(setup, case):
+    arguments, wanted = case(setup)
+    for a, b in zip(velocities(*arguments), wanted, strict=True):
         error = (a[0].double() - torch.from_numpy(b)).abs() / b.std()
         assert a.dtype == torch.float32
         assert 0 < error.mean() < 0.05, error.mean()

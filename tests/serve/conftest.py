@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,14 +85,15 @@ def live(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Postgres]:
-    """A PostgreSQL that runs, and is empty."""
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL that runs, and is empty; not in a folder of pytest, which closes them to other users."""
     binaries = Postgres.binaries()
     if binaries is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    server = Postgres(binaries, tmp_path / "postgres").start()
-    try:
-        yield server
-    finally:
-        with contextlib.suppress(subprocess.CalledProcessError):  # a test may have ended it
-            server.stop()
+    with tempfile.TemporaryDirectory(prefix="happyhorse-") as folder:
+        server = Postgres(binaries, Path(folder)).start()
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(subprocess.CalledProcessError):  # a test may have ended it
+                server.stop()

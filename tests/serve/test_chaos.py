@@ -105,7 +105,7 @@ def check_store(settings: Settings, jobs: list[str], folder: Path) -> None:
         assert set(found) == set(jobs)
         service.house.sweep(unclaimed=0)
         kept = {name for job in found.values() for name in job.blobs.values()}
-        assert set(service.blobs.list("")) == kept
+        assert set(service.blobs.list("jobs/")) == kept
         for job in found.values():
             path = folder / "clip.mp4"
             path.write_bytes(service.blobs.get(job.blobs["video"]))

@@ -73,6 +73,13 @@ def test_what_cannot_start_says_why(tmp_path, variables, message):
     )
 
 
+def test_a_file_that_is_no_database_is_left_alone(tmp_path):
+    (tmp_path / "jobs.db").write_bytes(b"no database" * 1000)
+    refused = run("serve", "--data", str(tmp_path), "--port", str(free_port()))
+    assert refused.returncode == 2 and "give another folder with --data" in refused.stderr, refused.stderr
+    assert (tmp_path / "jobs.db").read_bytes() == b"no database" * 1000
+
+
 def test_a_server_stops_in_peace_and_goes_on_later(tmp_path, tiny_model):
     server = Server(tmp_path / "data", tiny_model).wait()
     try:

@@ -2,23 +2,19 @@
 alone.
 """
 
-import json
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from safetensors import SafetensorError, safe_open
-
 from happyhorse.generate.installed import PARTS, missing_files, models_folder
+from happyhorse.generate.parts import check_file, unindexed
 from happyhorse.model import weights
 
 
 @dataclass(frozen=True)
 class Health:
-    """A `part` as it is on the disk, with its `size` in bytes; `why` says what it lacks, or what is wrong and with
-    which file (`culprit`).
+    """A `part` as it is on the disk, with its `size` in bytes; `why` says what it lacks (`lacking`, relative to the
+    folder of the model), or what is wrong and with which file (`culprit`).
     """
 
     part: str
@@ -26,6 +22,7 @@ class Health:
     size: int = 0
     why: str = ""
     culprit: Path | None = None
+    lacking: tuple[str, ...] = ()
 
 
 def examine(folder: Path, part: str) -> Health:
@@ -37,12 +34,13 @@ def examine(folder: Path, part: str) -> Health:
         return Health(part, "absent")
     for path in files:
         try:
-            _check(path)
+            check_file(path)
         except ValueError as error:
             return Health(part, "broken", size, str(error), path)
-    lacking = [*missing_files(folder, part), *(f"{PARTS[part].folder}/{name}" for name in _unindexed(files))]
+    lacking = [*missing_files(folder, part), *(f"{PARTS[part].folder}/{name}" for name in unindexed(files))]
     if lacking:
-        return Health(part, "incomplete", size, f"lacks {', '.join(dict.fromkeys(lacking))}")
+        lacking = tuple(dict.fromkeys(lacking))
+        return Health(part, "incomplete", size, f"lacks {', '.join(lacking)}", lacking=lacking)
     if PARTS[part].horse:
         try:
             weights.shards(place)
@@ -59,29 +57,3 @@ def installed() -> dict[str, list[Health]]:
         if any(part.state != "absent" for part in parts):
             found[folder.name] = parts
     return found
-
-
-def _unindexed(files: list[Path]) -> Iterator[str]:
-    """Shards that an index names and that are not there."""
-    names = {path.name.removesuffix(".zst") for path in files}
-    for path in files:
-        if path.name.endswith(".safetensors.index.json"):
-            yield from sorted(
-                set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()) - names
-            )
-
-
-def _check(path: Path) -> None:
-    """Raise ValueError where a file is cut off or not what its name says."""
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="np"):
-                pass
-        elif path.suffix == ".json":
-            said = json.loads(path.read_text(encoding="utf-8"))
-            if path.name.endswith(".index.json") and not isinstance(said.get("weight_map"), dict):
-                raise ValueError("it names no weights")
-        elif path.suffix == ".ckpt" and not zipfile.is_zipfile(path):
-            raise ValueError("it is cut off, or no checkpoint")
-    except (ValueError, AttributeError, SafetensorError) as error:
-        raise ValueError(f"{path} is damaged ({error}); {weights.AGAIN}") from None

@@ -70,7 +70,8 @@ def job(request: Request, folder: Path, variant: str, format: Format = HAPPYHORS
 
     Raises `ValueError` for a size or a length that cannot be made, and for damaged configurations.
     """
-    shape = format.shape(request.seconds, *format.base(request.width, request.height))
+    base = format.base(request.width, request.height)
+    shape = format.shape(request.seconds, *base, driven=request.audio is not None)
     size = sizes.find(request.width, request.height)
     assert size is not None  # `shape` has refused other sizes
     upscaler, (width, height) = UPSCALERS.get(size.name), size.latent

@@ -18,7 +18,7 @@ from happyhorse.engine.lend import lending
 from happyhorse.engine.plan import Plan, ask
 from happyhorse.engine.quantise import Weights
 from happyhorse.generate.installed import NAME, VARIANTS, find_published, installed_path
-from happyhorse.generate.load import load_published
+from happyhorse.generate.load import load_published, parts_of
 from happyhorse.generate.model import Model
 from happyhorse.generate.pipeline import make
 from happyhorse.generate.pony import Pony
@@ -56,6 +56,8 @@ def prepare(model: Model, request: Request, *, weights: Weights = "bf16", compil
         plan = ask(request, model.folder, model.variant, this(device, processes), weights, model.format)
         if plan.refusal is not None:
             raise ValueError(plan.refusal)
+        for network in (plan.job.base, plan.job.fine or plan.job.base):
+            ulysses.check_heads(processes, network.num_query_groups)
         lend = lending(model.folder, device, plan.policy, together=processes > 1, compiled=compiled)
         return Prepared(replace(model, device=device, lend=lend), request, plan, rank)
     if weights != "bf16" or compiled:
@@ -86,6 +88,7 @@ def imagined(name: str, prompt: str, asked: Mapping[str, Any]) -> tuple[Publishe
     absent = str(path) == NAME and not path.is_dir() and not installed_path().is_dir()
     found = (installed_path(), wanted) if absent else find_published(name)
     if found is None:
+        parts_of(name)  # or it is no model at all
         raise ValueError(f"{name} needs no plan: it runs on any machine; plans are for --model {NAME}")
     model = load_published(*found, name=name)
     return model, model.settle(prompt, asked)

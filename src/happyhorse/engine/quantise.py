@@ -4,11 +4,11 @@ Only the four families of block matrices change, and only how they are *stored*:
 products still run in bf16. Adapters, heads, norms and rotary bands stay fp32 (15B spec section 2.1).
 """
 
-import logging
 from typing import Literal, TypeVar, get_args
 
 from torch import nn
 
+from happyhorse.codec.published import hushed
 from happyhorse.model.layers import ModalLinear
 
 Weights = Literal["bf16", "fp8", "int8"]
@@ -30,13 +30,9 @@ def quantise(part: Part, weights: Weights) -> Part:
         raise ValueError(f"weights cannot be stored as {weights!r}; use bf16, fp8 or int8")
     if weights == "bf16":
         return part
-    for name in (
-        "torchao",
-        "torch.utils._pytree",
-    ):  # they warn of kernels and registrations that nothing here uses
-        logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+        with hushed():
+            from torchao.quantization import Float8WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
     except ImportError:
         raise ValueError(f'{weights} weights need torchao; run: pip install "happyhorse[quant]"') from None
     kind = Int8WeightOnlyConfig() if weights == "int8" else Float8WeightOnlyConfig()

@@ -36,7 +36,7 @@ _T5GEMMA = (
 )
 
 # The commits of these repositories are not known to this table (they could not be looked up when it was written), so
-# revisions are "main". A pull writes down the commit that it found, and later pulls keep to it.
+# revisions are "main". A pull writes down the commit that it begins with, and later pulls keep to it.
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
         "text": Source("google/t5gemma-9b-9b-ul2", "", _T5GEMMA, "Gemma Terms of Use", gated=True),
@@ -67,3 +67,20 @@ def parts(variants: Sequence[str]) -> list[str]:
         if name not in known:
             raise ValueError(f"no variant called {name!r}{did_you_mean(name, known)}")
     return [*SHARED, *(name for name in known if name in variants)]
+
+
+def revisions(asked: Sequence[str]) -> dict[str, str]:
+    """Revisions by repository, of "repository=revision" or, for the repository of the denoisers, "revision" alone.
+
+    Raises `ValueError` for a repository that has no part of the 15B, and for what is neither.
+    """
+    known, found = {source.repository for source in SOURCES.values()}, {}
+    for text in asked:
+        repository, _, revision = text.rpartition("=")
+        repository, revision = repository.strip() or _MAGIHUMAN, revision.strip()
+        if repository not in known:
+            raise ValueError(f"no weights come from {repository!r}{did_you_mean(repository, known)}")
+        if not revision:
+            raise ValueError(f"{text!r} names no revision; give a branch, a tag or a commit")
+        found[repository] = revision
+    return found

@@ -62,6 +62,14 @@ def shares(total: int, parts: int) -> list[int]:
     return [total // parts + (part < total % parts) for part in range(parts)]
 
 
+def check_heads(ranks: int, heads: int) -> None:
+    """Raise `ValueError` for more processes than a network has key-value heads to share among them."""
+    if ranks > heads:
+        raise ValueError(
+            f"{ranks} processes cannot share the {heads} key-value heads of this network; start at most {heads}"
+        )
+
+
 def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
     """Let `horse` compute its part of every sequence and return whole velocities, the same bits in all processes.
 
@@ -69,10 +77,7 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
     `ValueError` for more processes than the network has key-value heads.
     """
     ranks, heads = dist.get_world_size(group), horse.config.num_query_groups
-    if ranks > heads:
-        raise ValueError(
-            f"{ranks} processes cannot share the {heads} key-value heads of this network; start at most {heads}"
-        )
+    check_heads(ranks, heads)
     if ranks == 1:
         return horse
     part = _Part(group, dist.get_rank(group), shares(heads, ranks))

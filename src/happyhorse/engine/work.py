@@ -5,7 +5,7 @@ The modules that are run are the ones that generation uses, so a plan stays true
 computed: a forward pass of the 15B takes a tenth of a second this way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from happyhorse.codec.turbo import TurboConfig, TurboDecoder
@@ -101,6 +100,23 @@ def window_of_turbo(frames: int, rows: int, columns: int) -> Work:
     return measure(lambda: turbo.decoder(latents, first=False).float())
 
 
+def _tensors(value: object) -> Iterator[Tensor]:
+    """All tensors, of any shapes, in arguments or results of an operation."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+
+
+@cache
+def _moves(function: Any) -> bool:
+    """Whether an operation reads and writes memory, as views and what only allocates do not."""
+    return not function.is_view and "empty" not in str(function)
+
+
 class _Counter(TorchDispatchMode):
     """Sees every operation: its cost, the storages that it makes, and when they are let go."""
 
@@ -112,14 +128,13 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = function(*args, **kwargs or {})
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        outputs = list(_tensors(out))
         formula = flop_registry.get(function.overloadpacket)
         if formula is not None:
             self.matrices += formula(*args, **kwargs or {}, out_val=out)
             self.calls += 1
-        elif not function.is_view and "empty" not in str(function):
-            self.moved += sum(tensor.nbytes for tensor in (*inputs, *outputs))
+        elif _moves(function):
+            self.moved += sum(tensor.nbytes for tensor in (*_tensors((args, kwargs)), *outputs))
             self.calls += 1
         for tensor in outputs:
             self.watch(tensor)

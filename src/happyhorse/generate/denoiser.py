@@ -28,7 +28,7 @@ class Denoiser(nn.Module):
     adam_parameters = ("bag", "embedder", "final_linear", "given", "norm", "near")
 
     def __init__(self, horse: HorseConfig, text: TextConfig, seed: int = 0) -> None:
-        """Starting weights drawn from `seed`: the untrained model says that the clip is zero."""
+        """Starting weights drawn from `seed`: the untrained network says zero."""
         super().__init__()
         if horse.text_in_channels != text.width:
             raise ValueError(
@@ -52,9 +52,10 @@ class Denoiser(nn.Module):
     ) -> tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B S Ca"]]:
         """Velocities v = noise - clean of both latents, fp32.
 
-        The noisy latents themselves go round the network: it adds what is missing, which at the highest noise, where a
-        clip is decided, is minus the clean latents. Carried through a stream hardly wider than a token they would leave
-        no room for anything else (the case made for predicting clean data by Li and He 2025, arXiv 2511.13720).
+        Where the configuration says `around`, the noisy latents themselves go round the network: it adds what is
+        missing, which at the highest noise, where a clip is decided, is minus the clean latents. Carried through a
+        stream hardly wider than a token they would leave little room for anything else (the case made for predicting
+        clean data by Li and He 2025, arXiv 2511.13720).
 
         `ids` and `times` are what `codec.text.tokenize` gives, padded with zeros; `given_*` say which latent frames
         and audio steps are clean conditions.
@@ -72,7 +73,8 @@ class Denoiser(nn.Module):
             given=given,
             grid=grid,
         )
-        return video + unpatchify(out_video, grid), audio + out_audio
+        said = unpatchify(out_video, grid), out_audio
+        return (video + said[0], audio + said[1]) if self.horse.config.around else said
 
     def pace(self, name: str) -> float:
         """Factor on the learning rate of the parameter `name`: shares of neighbours are few, small and learnt last."""

@@ -7,7 +7,8 @@
       stable-audio-open-1.0/vae/                the audio codec
       t5gemma-9b-9b-ul2/                        the text encoder and its tokeniser
 
-So a folder into which the repositories were downloaded under their own names is already a model.
+So a folder into which daVinci-MagiHuman was downloaded, with the other repositories beside its folders under their own
+names, is already a model.
 """
 
 import os
@@ -103,7 +104,8 @@ def require(folder: str | Path, part: str, why: str) -> Path:
     lacking = missing_files(folder, part)
     if lacking:
         raise ValueError(
-            f"{why} needs {', '.join(lacking)} in {folder}, which is missing; get it with: happyhorse pull {NAME}"
+            f"{why} needs {', '.join(lacking)} in {folder}, which {'is' if len(lacking) == 1 else 'are'} missing; get "
+            f"{'it' if len(lacking) == 1 else 'them'} with: happyhorse pull {NAME}"
             + (f" --variant {part}" if PARTS[part].horse else "")
         )
     return Path(folder) / PARTS[part].folder

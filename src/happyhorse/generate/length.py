@@ -52,6 +52,9 @@ def _seconds(request: Request, format: Format, frames: int, speaks: bool) -> flo
                 f"the sound lasts more than the {longest:g} s that {format.name} makes; cut it, or ask for its first "
                 f"--seconds {longest:g}"
             )
+        if format.extra_frame:  # whole latent frames are made, so that none of the sound is left over
+            frames = max(1, math.ceil(round(seconds * format.fps, 3)))
+            seconds = decoded_frames(latent_frames(frames)) / format.fps
         return min(max(seconds, shortest), longest)
     spoken = seconds_for(read_lines(request.prompt, request.language)[1]) if speaks else 0.0
     if spoken > longest:

@@ -134,8 +134,8 @@ def parts_of(model: str) -> dict[str, Path]:
         file = next((file for file in files if file.is_file()), None)
         if file is None and part in NEEDED and part not in found:
             raise ValueError(
-                f"no weights in {folder}: {part}.safetensors is missing; train it (happyhorse train --help) or "
-                "name another folder"
+                f"no weights in {folder}: {part}.safetensors is missing, and so are the folders of {NAME}; train it "
+                f"(happyhorse train --help), pull those (happyhorse pull {NAME}), or name another folder"
             )
         if file is not None and part not in found and part not in without:
             found[part] = file

@@ -57,7 +57,7 @@ def gather(request: Request, format: Format, window: int | None = None) -> Mater
         return _extension(request, format, window)
     if request.video is not None:
         return _soundless(request, format)
-    shape = format.shape(request.seconds, request.width, request.height)
+    shape = format.shape(request.seconds, request.width, request.height, driven=request.audio is not None)
     part = format.coded(shape)
     plain = Material(shape, part, *_nothing(part), range(shape.video.frames), (0.0, shape.seconds))
     stills, notes = _stills(request, part, 0)

@@ -100,8 +100,8 @@ class Published:
         check_part(self.folder, "text", "a prompt")
         check_part(self.folder, self.variant, "a clip")
         check_part(self.folder, "audio", "sound")
-        if request.first_frame is not None or self._decoder == "video":
-            check_part(self.folder, "video", "a picture")
+        for part in {self._decoder} | ({"video"} if request.first_frame is not None else set()):
+            check_part(self.folder, part, "a picture")
         size = sizes.find(request.width, request.height)
         if size and size.name in UPSCALERS:
             check_part(self.folder, UPSCALERS[size.name], size.name)

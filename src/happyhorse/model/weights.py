@@ -192,7 +192,7 @@ def _checked(folder: Path, settings: HorseConfig | None) -> tuple[Horse, list[Sh
     check_fit(
         {key: tuple(tensor.shape) for key, tensor in horse.state_dict().items()},
         {key: shape for shard in found for key, (_, shape, *_) in shard.tensors.items()},
-        str(folder),
+        f"the weights in {folder}",
     )
     return horse, found
 

@@ -19,6 +19,7 @@ from happyhorse.serve.service import hold, open_service
 from happyhorse.serve.settings import Settings
 
 GRACE = 5  # seconds that connections are given when the server stops
+BACKLOG = 2048  # connections that may wait to be taken
 AGAIN = (0.5, 30.0)  # seconds before a worker that died is started again, at first and at most
 logger = logging.getLogger("happyhorse.server")
 
@@ -48,6 +49,7 @@ def serve(
         access_log=False,
         timeout_graceful_shutdown=GRACE,
         server_header=False,
+        backlog=BACKLOG,
         proxy_headers=False,
     )
     server, gone = _Server(config, app.state.happyhorse.stopping.set), threading.Event()
@@ -59,6 +61,7 @@ def serve(
     socket = config.bind_socket()
     for keeper in keepers:
         keeper.start()
+    socket.listen(BACKLOG)  # whoever reads the address may connect at once, and waits until it is answered
     host, port = socket.getsockname()[:2]
     started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     try:

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -45,27 +44,22 @@ def open_service(settings: Settings) -> Service:
         queue = Queue(engine, settings)
         queue.prepare()
         with engine.begin() as connection:
-            secret = _secret(connection)
+            secret = bytes.fromhex(tables.fact(connection, "secret"))
     except (DBAPIError, OSError) as error:
         where = sa.make_url(settings.database_url).render_as_string()
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"the database {where} cannot be used ({reason}); start it, or correct HAPPYHORSE_DATABASE_URL or --data"
-        ) from None
+        remedy = (
+            "see that there is room and that the file is a database that can be written, or give another folder with "
+            "--data"
+            if settings.is_local
+            else "start it, or correct HAPPYHORSE_DATABASE_URL"
+        )
+        raise ValueError(f"the database {where} cannot be used ({reason}); {remedy}") from None
     blobs = Blobs(settings)
     store = JobStore(engine, settings, queue.put)
     return Service(
         settings, engine, queue, store, blobs, House(engine, settings, store, queue, blobs), secret
     )
-
-
-def _secret(connection: sa.Connection) -> bytes:
-    facts = tables.facts
-    found = connection.execute(sa.select(facts.c.value).where(facts.c.name == "secret")).scalar()
-    if found is None:
-        found = secrets.token_hex(32)
-        connection.execute(sa.insert(facts).values(name="secret", value=found))
-    return bytes.fromhex(found)
 
 
 def hold(settings: Settings) -> int:

@@ -1,7 +1,11 @@
 """Operations, keys and limits, on the app by itself."""
 
+import json
+import re
+
 from happyhorse.serve.http import access
 from happyhorse.serve.http.access import Keys
+from serving import full_disk
 
 DASHSCOPE = "/api/v1/services/aigc/video-generation/video-synthesis"
 ASYNC = {"X-DashScope-Async": "enable"}
@@ -27,6 +31,68 @@ def test_operations(client, done):
         for method, operation in methods.items():
             if path not in ("/healthz",):
                 assert {"400", "401", "503"} <= set(operation["responses"]), (path, method)
+
+
+def test_every_reference_of_the_document_leads_somewhere(client):
+    document = client.get("/openapi.json").json()
+    found = set(re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)))
+    assert found and found <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    body = document["paths"][DASHSCOPE]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"]["input"]["properties"]["prompt"]["maxLength"] == 5000
+    assert body["properties"]["parameters"]["anyOf"][0]["properties"]["duration"]
+
+
+def test_a_full_disk_refuses_orders_and_shows_what_there_is(app, client, done):
+    video = done()["id"]
+    with full_disk(app.state.service):
+        for path, body in (
+            ("/v1/videos", {"prompt": "a red ball"}),
+            (DASHSCOPE, {"model": "wan2.7-t2v", "input": {"prompt": "a red ball"}}),
+            (ARK, {"model": "doubao-seedance-2-0", "content": [{"type": "text", "text": "a red ball"}]}),
+        ):
+            answers = [
+                client.post(path, json=body, headers=ASYNC) for _ in range(20)
+            ]  # the last page has room
+            refused = answers[-1]
+            assert refused.status_code == 503 and "the disk of the server is full" in refused.text, path
+            assert refused.headers["retry-after"] == "5"
+        assert client.get(f"/v1/videos/{video}/content").status_code == 200
+    assert client.post("/v1/videos", json={"prompt": "a red ball"}).status_code == 200
+
+
+def test_a_store_that_is_lost_is_said_and_comes_back(app, client, done, caplog):
+    service, video = app.state.service, done()["id"]
+    blobs = service.settings.data / "blobs"
+    moved = blobs.rename(blobs.with_name("moved"))
+    blobs.write_text("no folder")
+    try:
+        refused = client.get("/readyz")
+        assert (
+            refused.status_code == 503 and "store of clips" in refused.text and str(blobs) not in refused.text
+        )
+        assert "storage:" in caplog.text  # the operator reads more
+    finally:
+        blobs.unlink()
+        moved.rename(blobs)
+    assert client.get("/readyz").status_code == 200
+    assert client.get(f"/v1/videos/{video}/content").content[4:8] == b"ftyp"
+
+
+def test_a_database_that_is_lost_is_said_and_comes_back(app, client, done):
+    video = done()["id"]
+    path = app.state.service.settings.data / "jobs.db"
+    moved = path.rename(path.with_name("moved.db"))
+    try:
+        for ask in (
+            lambda: client.get(f"/v1/videos/{video}"),
+            lambda: client.post("/v1/videos", json={"prompt": "x"}),
+        ):
+            refused = ask()
+            assert refused.status_code == 503 and "cannot reach its database" in refused.text
+            assert str(path) not in refused.text
+    finally:
+        moved.rename(path)
+    assert client.get(f"/v1/videos/{video}").json()["status"] == "completed"
 
 
 def test_keys_separate_callers(app, client, monkeypatch):

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy.exc import OperationalError
 
 from happyhorse.generate.load import load
 from happyhorse.generate.pipeline import make as pipeline
@@ -163,6 +164,37 @@ def test_a_store_that_is_away_is_waited_for(service, order, monkeypatch):
 
     monkeypatch.setattr(service.blobs, "put", put)
     assert finish(service, job.id) == "completed" and len(failures) == 2
+
+
+@pytest.mark.parametrize("name", ["claim", "report", "finish"])
+def test_a_database_that_is_away_is_waited_for_without_end(service, order, monkeypatch, name):
+    job = service.store.submit(order(), NONE)
+    real, failures = getattr(service.store, name), []
+
+    def away(*given, **values):
+        if len(failures) < 3:
+            failures.append(name)
+            raise OperationalError("", None, Exception("the database is away"))
+        return real(*given, **values)
+
+    monkeypatch.setattr(service.store, name, away)
+    monkeypatch.setattr(attempts, "PATIENCE", 0.0)
+    monkeypatch.setattr(attempts, "LONGEST_WAIT", 0.01)
+    assert finish(service, job.id) == "completed" and len(failures) == 3
+    assert service.store.get(job.id).attempt == 1
+
+
+def test_a_worker_that_waits_for_a_store_can_be_told_to_stop(service, order, monkeypatch):
+    job, stopping = service.store.submit(order(), NONE), threading.Event()
+
+    def put(name, content):
+        stopping.set()
+        raise OSError(5, "the disk is away")
+
+    with monkeypatch.context() as patched, pytest.raises(Lost):
+        patched.setattr(service.blobs, "put", put)
+        finish(service, job.id, "w1", stopping)
+    assert service.store.get(job.id).status == "in_progress" and finish(service, job.id, "w2") == "completed"
 
 
 def test_someone_who_looks_on_sees_pictures(service, order, monkeypatch):

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from happyhorse.serve.jobs import tables
+from happyhorse.serve.jobs.house import MARK
 from happyhorse.serve.jobs.records import Job, NoJobError, new_id
 from happyhorse.serve.jobs.usage import Limits
 
@@ -55,6 +57,17 @@ def test_the_job_of_a_dead_worker_goes_back_once(service):
     assert house.adopt() == [other.id]
 
 
+def test_a_job_that_its_worker_forgot_goes_back(service):
+    job, other = submit(service), submit(service)
+    take(service, job, "w")
+    take(service, other, "else")
+    house = service.house
+    assert house.astray("w", {job.id}, {job.id}) == set() and row(service, job)[0] == "PENDING"
+    assert house.astray("w", set(), set()) == {job.id} and row(service, job)[0] == "PENDING"
+    assert house.astray("w", set(), {job.id}) == set() and row(service, job)[0] == "ENQUEUED"
+    assert row(service, other)[0] == "PENDING"
+
+
 def test_a_cancelled_job_is_not_put_back(service):
     job = submit(service)
     take(service, job, "dead")
@@ -97,6 +110,30 @@ def test_the_sweep_takes_what_belongs_to_nothing(service):
     assert service.house.sweep() == [names[1]]
     assert service.house.sweep(unclaimed=0) == [names[3]]
     assert set(blobs.list("jobs/")) == {names[0], names[2]}
+
+
+def test_the_sweep_leaves_the_clips_of_another_database(service, caplog):
+    """Who starts with a new database on the clips of an old one must not lose them."""
+    clip, house = "jobs/theirs/clip.mp4", service.house
+    service.blobs.put(clip, b"x")
+    service.blobs.put(MARK, b"another")
+    assert house.sweep(unclaimed=0) == [] and "are of another database" in caplog.text
+    assert list(service.blobs.list("jobs/")) == [clip]
+    service.blobs.delete([MARK])
+    assert house.sweep(unclaimed=0) == [clip] and service.blobs.get(MARK) != b"another"
+    assert house.sweep() == []
+
+
+def test_a_database_that_was_replaced_is_not_written_to(service):
+    job = submit(service)
+    path = service.settings.data / "jobs.db"
+    moved = path.rename(path.with_name("moved.db"))
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="was removed or replaced"):
+            service.store.get(job.id)
+        path.touch()
+    moved.rename(path)
+    assert service.store.get(job.id).id == job.id
 
 
 def test_tables_of_another_version_are_not_touched(service):

@@ -53,6 +53,16 @@ Base = Annotated[str, Depends(base_of)]
 
 def body_of(model: type[Any], *kinds: str) -> dict[str, Any]:
     """The `openapi_extra` of a route whose body is read by `fields_of`: `model` as each of the media types `kinds`."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
+    schema = model.model_json_schema(ref_template="{model}")
+    whole = _filled(schema, schema.pop("$defs", {}))
+    return {"requestBody": {"required": True, "content": {kind: {"schema": whole} for kind in kinds}}}
+
+
+def _filled(part: Any, models: dict[str, Any]) -> Any:
+    """A part of a schema with the `models` that it refers to in their places: the document does not list them."""
+    if isinstance(part, list):
+        return [_filled(item, models) for item in part]
+    if not isinstance(part, dict):
+        return part
+    own = {key: _filled(value, models) for key, value in part.items() if key != "$ref"}
+    return {**_filled(models[part["$ref"]], models), **own} if "$ref" in part else own

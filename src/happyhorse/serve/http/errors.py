@@ -1,5 +1,6 @@
 """What a client did wrong, or what we cannot do now: one error, spoken in the dialect of the path it came by."""
 
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from happyhorse.errors import explain
 from happyhorse.serve.blobs import Unavailable
 from happyhorse.serve.jobs.records import NoJobError, RefusedError
+
+STORAGE = (DBAPIError, Unavailable, OSError)
+FULL = ("No space left on device", "disk is full", "could not extend file", "Disk quota exceeded")
+logger = logging.getLogger("happyhorse.http")
 
 
 class ApiError(Exception):
@@ -159,13 +165,20 @@ def understand(error: Exception) -> ApiError:
     if isinstance(error, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
         return ApiError(error.status_code, code, str(error.detail), headers=error.headers)
-    if isinstance(error, DBAPIError | Unavailable | OSError):
-        return ApiError(
-            503, "storage_unavailable", "the server cannot reach its storage now; try again soon", retry=5
-        )
+    if isinstance(error, STORAGE):
+        logger.error("storage: %s", explain(error)[:300])
+        return ApiError(503, "storage_unavailable", _storage(error), retry=5)
     return ApiError(
         500, "server_error", "a fault in the server; it is in its log, under the id in x-request-id"
     )
+
+
+def _storage(error: Exception) -> str:
+    """What is wrong with a store, for a client: no names of hosts or folders."""
+    if any(words in str(error) for words in FULL):
+        return "the disk of the server is full; nothing that was made is lost; try again when there is room"
+    what = "database" if isinstance(error, DBAPIError) else "store of clips"
+    return f"the server cannot reach its {what} now; nothing that was made is lost; try again soon"
 
 
 def install(app: FastAPI) -> None:
@@ -174,16 +187,7 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return render(request.url.path, understand(error))
 
-    for kind in (
-        ApiError,
-        RefusedError,
-        NoJobError,
-        RequestValidationError,
-        HTTPException,
-        DBAPIError,
-        Unavailable,
-        OSError,
-    ):
+    for kind in (ApiError, RefusedError, NoJobError, RequestValidationError, HTTPException, *STORAGE):
         app.add_exception_handler(kind, answer)
 
 

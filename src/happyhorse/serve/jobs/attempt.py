@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import torch as tensors
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from torch import Tensor
 
 from happyhorse.engine.prepare import prepare
@@ -53,7 +53,10 @@ BASE, LARGE, CHECKPOINT, EXPECTED = (
 )
 WATCHING = 15.0  # seconds for which someone who asked for pictures is taken to look on
 SELDOM = 0.25  # seconds between two reports of how far decoding is
-PATIENCE = 90.0  # seconds for which a store that cannot be reached is tried again
+PATIENCE = (
+    600.0  # seconds for which a blob store that cannot be reached is tried again; a database is without end
+)
+LONGEST_WAIT = 8.0  # seconds between two tries
 SHARES = {
     "condition": (0, 2),
     "denoise": (2, 85),
@@ -71,13 +74,13 @@ def make(job: str, step: Step, worker: str, store: JobStore, blobs: Blobs, stopp
 
     Raises Lost when the job is no longer this worker's, and when `stopping` is set, at the next step of the sampler.
     """
-    claimed = store.claim(job, worker)
+    claimed = patiently(lambda: store.claim(job, worker), job, stopping)
     if claimed is None:
         return "over"
     log, began = {"job": job, "worker": worker, "attempt": claimed.attempt}, time.monotonic()
     if claimed.attempt > store.settings.attempts:
         died = f"{store.settings.attempts} workers died at this clip; ask for a smaller one"
-        store.fail(claimed, "worker_lost", died)
+        patiently(lambda: store.fail(claimed, "worker_lost", died), job, stopping)
         return "failed"
     logger.info("begun", extra=log)
     with tempfile.TemporaryDirectory(prefix="happyhorse-") as folder:
@@ -86,11 +89,36 @@ def make(job: str, step: Step, worker: str, store: JobStore, blobs: Blobs, stopp
         for name, stage in attempt.stages():
             ended = step(name, lambda stage=stage: _guarded(stage, log))
             if "code" in ended:
-                store.fail(claimed, ended["code"], ended["message"], time.monotonic() - began)
+                code, message, took = ended["code"], ended["message"], time.monotonic() - began
+                patiently(lambda: store.fail(claimed, code, message, took), job, stopping)  # noqa: B023, called here
                 break
     word = "failed" if "code" in ended else "completed"
     logger.info(word, extra=log | {"seconds": round(time.monotonic() - began, 3)} | ended)
     return word
+
+
+def patiently(function: Callable[[], T], job: str, stopping: threading.Event) -> T:
+    """Call `function`, again and again while a store cannot be reached.
+
+    Without the database nothing can be said about the job, not even that it failed: that is waited for without end.
+    Raises Lost when `stopping` is set meanwhile: someone else goes on.
+    """
+    wait, until = 0.25, time.monotonic() + PATIENCE
+    while True:
+        try:
+            return function()
+        except FileNotFoundError:
+            raise
+        except (OperationalError, InterfaceError) as error:
+            reason = error
+        except (Unavailable, OSError) as error:
+            if time.monotonic() > until:
+                raise
+            reason = error
+        logger.warning("waiting for a store: %s", explain(reason)[:200], extra={"job": job})
+        if stopping.wait(wait):
+            raise Lost(job)
+        wait = min(2 * wait, LONGEST_WAIT)
 
 
 def _guarded(stage: Callable[[], None], log: dict[str, Any]) -> dict[str, Any]:
@@ -341,16 +369,4 @@ class Attempt:
         self._patiently(lambda: self.blobs.put(self.job.folder + name, content))
 
     def _patiently(self, function: Callable[[], T]) -> T:
-        """Call `function`, again and again while a store cannot be reached."""
-        wait, until = 0.25, time.monotonic() + PATIENCE
-        while True:
-            try:
-                return function()
-            except FileNotFoundError:
-                raise
-            except (Unavailable, DBAPIError, OSError) as error:
-                if time.monotonic() > until or self.stopping.is_set():
-                    raise
-                logger.warning("waiting for a store: %s", explain(error)[:200], extra={"job": self.job.id})
-            self.stopping.wait(wait)
-            wait = min(2 * wait, 8.0)
+        return patiently(function, self.job.id, self.stopping)

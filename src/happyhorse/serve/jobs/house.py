@@ -3,7 +3,7 @@
 import datetime
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ W = tables.workers
 UNCLAIMED = (
     3600.0  # seconds after which a blob of no job is taken for left over: uploads come before their job
 )
+MARK = "service"  # blob that says of which database the blobs are
 logger = logging.getLogger("happyhorse.house")
 
 
@@ -61,6 +62,19 @@ class House:
                 adopted.append(job)
         return adopted
 
+    def astray(self, worker: str, at: Collection[str], before: Collection[str]) -> set[str]:
+        """Jobs that are with a living worker which is not at them: the database was lost as it took or ended them.
+
+        Those that were so `before`, a while ago, go back in the queue; returns the others.
+        """
+        found = set(self.queue.held(worker)) - set(at)
+        for job in found.intersection(before):
+            logger.warning(
+                "a job was taken but is not at work; it goes back in the queue", extra={"job": job}
+            )
+            self.queue.again(job)
+        return found.difference(before)
+
     def clean(self) -> int:
         """Forget jobs that were kept long enough, with their blobs, and workers that died; returns how many jobs."""
         old = self.store.expired()
@@ -83,8 +97,18 @@ class House:
     def sweep(self, unclaimed: float = UNCLAIMED) -> list[str]:
         """Delete blobs that belong to nothing: of jobs that are gone, and leftovers of jobs that are over.
 
-        Blobs of no job are only deleted when they are older than `unclaimed` seconds. Returns their names.
+        Blobs of no job are only deleted when they are older than `unclaimed` seconds, and none where the store has the
+        mark of another database: that one knows their jobs. Returns the names of what was deleted.
         """
+        if not self._is_ours():
+            where = self.settings.blobs or self.settings.data / "blobs"
+            logger.error(
+                "the clips in %s are of another database, so nothing is deleted there; go back to that database, or "
+                "delete the file %r there, which gives them to this one and forgets those that it does not know",
+                where,
+                MARK,
+            )
+            return []
         limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=unclaimed)
         written = self.blobs.list("jobs/")
         by_job: dict[str, list[str]] = {}
@@ -98,6 +122,16 @@ class House:
                 left += [name for name in names if name not in known[job].blobs.values()]
         self.blobs.delete(left)
         return left
+
+    def _is_ours(self) -> bool:
+        """Whether the blobs are of this database; the first one that asks gets them."""
+        with self.engine.begin() as connection:
+            mark = tables.fact(connection, "store").encode()
+        try:
+            return self.blobs.get(MARK) == mark
+        except FileNotFoundError:
+            self.blobs.put(MARK, mark)
+            return True
 
     def keep(self, stop: threading.Event) -> None:
         """Do all of it again and again until `stop`, in a thread."""

@@ -69,10 +69,16 @@ class Queue:
 
     def orphans(self, alive: Collection[str]) -> list[str]:
         """Jobs that are with a worker which is not among those alive."""
-        found = self._client.list_workflows(
+        return [status.workflow_id for status in self._begun() if status.executor_id not in alive]
+
+    def held(self, worker: str) -> list[str]:
+        """Jobs that are with a worker."""
+        return [status.workflow_id for status in self._begun() if status.executor_id == worker]
+
+    def _begun(self) -> list[Any]:
+        return self._client.list_workflows(
             status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
         )
-        return [status.workflow_id for status in found if status.executor_id not in alive]
 
     def again(self, job: str) -> None:
         """Put a job that was begun back in the queue; the steps that are written down stay so."""

@@ -4,10 +4,14 @@ The durable queue (`queue`) keeps its own tables in the same database, so that a
 written in one transaction.
 """
 
+import secrets
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from happyhorse.serve.settings import Settings
 
@@ -101,6 +105,9 @@ def connect(settings: Settings) -> sa.Engine:
     engine = sa.create_engine(settings.database_url, **options)
     if settings.is_local:
         event.listen(engine, "connect", _prepare)
+        same = _Same(settings.data / "jobs.db")
+        event.listen(engine, "do_connect", same.check)
+        event.listen(engine, "checkout", same.check)
     return engine
 
 
@@ -109,6 +116,26 @@ def _prepare(connection: Any, record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
     connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA journal_mode=WAL")
+
+
+class _Same:
+    """Refuses connections once the file is another one, or gone: what is written to it then would be lost."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._first = path, 0
+
+    def check(self, *given: Any) -> None:
+        """Before a connection is made, which would make the file anew, and before one is used."""
+        try:
+            found = self._path.stat().st_ino
+        except FileNotFoundError:
+            found = 0
+        self._first = self._first or found
+        if found != self._first:
+            gone = sqlite3.OperationalError(
+                f"{self._path} was removed or replaced; put it back, or start again"
+            )
+            raise OperationalError("", None, gone)
 
 
 def create(engine: sa.Engine) -> None:
@@ -127,6 +154,15 @@ def create(engine: sa.Engine) -> None:
                 f"the database has tables of version {found}, this happyhorse uses {VERSION}; use the happyhorse that "
                 "made them, or another data folder"
             )
+
+
+def fact(connection: sa.Connection, name: str) -> str:
+    """A random fact (256 bits, hexadecimal), the same for all processes of a service; made when first asked for."""
+    found = connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+    if found is None:
+        found = secrets.token_hex(32)
+        connection.execute(sa.insert(facts).values(name=name, value=found))
+    return found
 
 
 def now(engine: sa.Engine) -> sa.ColumnElement[float]:
