@@ -85,7 +85,7 @@ def test_the_file_holds_the_clip_and_every_second_is_counted(model, tmp_path):
     back = media.read(tmp_path / "x.mp4")
     assert back.video.shape == clip.video.shape and len(back.audio) == len(clip.audio)
     luma = [video @ np.array([0.2126, 0.7152, 0.0722]) for video in (back.video, clip.video)]
-    assert np.corrcoef(luma[0].ravel(), luma[1].ravel())[0, 1] > 0.9  # the colours of noise suffer in 4:2:0
+    assert np.corrcoef(luma[0].ravel(), luma[1].ravel())[0, 1] > 0.97  # the colours of noise suffer in 4:2:0
     assert list(making.clock.timings) == ["condition", "denoise", "decode", "mux", "provenance"]
     assert [c for c in calls if c[0] == "denoise"] == [("denoise", i, 3) for i in (1, 2, 3)]
     assert calls[-1] == ("decode", 15, 15)

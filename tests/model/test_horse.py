@@ -22,8 +22,6 @@ TINY = dataclasses.replace(
     mm_layers=(0, 2),
     gelu7_layers=(0,),
     text_in_channels=6,
-    near_layers=(),
-    around=False,
 )
 GRID, STEPS = Grid(3, 1, 2), 9
 

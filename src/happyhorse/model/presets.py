@@ -107,8 +107,6 @@ PONY = HorseConfig(
     mm_layers=(0, 1, 8, 9),
     gelu7_layers=(0, 1),
     given_embedding=True,
-    near_layers=tuple(range(10)),
-    around=True,
     param_dtype="fp32",
 )
 """The small model trained by this repository."""
