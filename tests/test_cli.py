@@ -207,14 +207,15 @@ def test_debug_may_stand_anywhere(here):
     assert process.returncode == 1 and "Traceback" in errors and "prompt is empty" in errors
 
 
-def test_help_is_quick_and_in_life_order():
-    times = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        out, _ = start("--help").communicate(timeout=60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(times) < 0.3, times  # seconds of processor time: the machine may be busy with other things
+def test_help_loads_nothing_heavy_and_is_in_life_order():
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "happyhorse", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    out, loaded = told.stdout, {line.split("|")[-1].strip() for line in told.stderr.splitlines()}
+    assert "typer" in loaded and not loaded & {"torch", "numpy", "av", "PIL", "safetensors", "c2pa"}
     verbs = re.findall(r"^\W+(world|data|train|generate|models)\s", out, re.MULTILINE)
     assert verbs == ["world", "data", "train", "generate", "models"]
 

@@ -101,5 +101,5 @@ def test_the_command(manifest, tiny_model, tmp_path):
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(ValueError, match=r"pip install .ray\[data\]"):
+    with pytest.raises(ValueError, match=r"pip install .happyhorse\[ray\]"):
         list(batch.run_on_ray([], tmp_path, 1))

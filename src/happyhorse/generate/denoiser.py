@@ -25,7 +25,7 @@ PACE = 5.0
 class Denoiser(nn.Module):
     """Text embedder and network; `horse.text_in_channels` must equal `text.width`, else ValueError."""
 
-    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm", "near")
+    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm", "horse.near.")
 
     def __init__(self, horse: HorseConfig, text: TextConfig, seed: int = 0) -> None:
         """Starting weights drawn from `seed`: the untrained network says zero."""
@@ -78,7 +78,7 @@ class Denoiser(nn.Module):
 
     def pace(self, name: str) -> float:
         """Factor on the learning rate of the parameter `name`: shares of neighbours are few, small and learnt last."""
-        return PACE if ".near." in name else 1.0
+        return PACE if name.startswith("horse.near.") else 1.0
 
     def shard_units(self) -> list[nn.Module]:
         """The layers, each a unit of sharded training."""
