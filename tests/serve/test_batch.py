@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -78,6 +78,7 @@ def test_a_wrong_line_is_named(manifest, line, message):
 
 
 @given(st.text(min_size=1, max_size=40).filter(str.strip))
+@example("लाल गेंद उछलती है")
 def test_any_prompt_gives_a_name(prompt):
     import tempfile
     from pathlib import Path

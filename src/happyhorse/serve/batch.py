@@ -58,8 +58,9 @@ def read_manifest(path: Path, model: str) -> list[Row]:
                 f'{where} has no prompt; write an object such as {{"prompt": "a red ball bounces"}}'
             )
         prompt, own = values.pop("prompt"), values.pop("model", model)
-        name = values.pop("name", None) or f"{number:05d}-{slug(prompt)}"
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or name in taken:
+        given = values.pop("name", None)
+        name = given or f"{number:05d}-{slug(prompt)}"  # with the combining marks of scripts that have them
+        if not isinstance(name, str) or (given and not _NAME.fullmatch(name)) or name in taken:
             raise ValueError(
                 f"{where} cannot be called {name!r}; give each clip a name of its own, of letters and digits"
             )

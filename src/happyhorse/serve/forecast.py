@@ -51,10 +51,10 @@ class Outlook:
 
 def amounts(request: Request, model: Model) -> dict[str, float]:
     """How much each stage of a clip has to do, in the units of its rate."""
-    format = model.format
-    shape = format.shape(request.seconds, request.width, request.height)
+    format, driven = model.format, request.audio is not None
+    shape = format.shape(request.seconds, request.width, request.height, driven=driven)
     base = format.base(request.width, request.height)
-    small = format.shape(request.seconds, *base).video
+    small = format.shape(request.seconds, *base, driven=driven).video
     pixels = float(shape.video.frames * request.width * request.height)
     enlarged = base != (request.width, request.height)
     return {

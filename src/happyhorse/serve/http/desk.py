@@ -105,7 +105,9 @@ class Desk:
         return {
             "model": order.model or self.models.names[0],
             "size": f"{request.width}x{request.height}",
-            "clip_seconds": model.format.shape(request.seconds, request.width, request.height).seconds,
+            "clip_seconds": model.format.shape(
+                request.seconds, request.width, request.height, driven=request.audio is not None
+            ).seconds,
             "steps": request.steps,
             "stages": dict(outlook.seconds),
             "seconds": round(outlook.total, 3),
