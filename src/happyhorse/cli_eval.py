@@ -124,10 +124,13 @@ def _speech(
 
     figures = {source: speech.measured(plan, source, clips, workers, report) for source in sources}
     asked = load(plan.model).request("anything", **plan.fields)
-    what = f"Model {Path(plan.model).name}, {clips} clips of {asked.seconds:g} s, {asked.steps} steps, "
-    what += f"guidance {asked.guidance:g} and {asked.audio_guidance:g}."
+    what = f"Model {Path(plan.model).name}, {clips} clips of {asked.seconds:g} s, {_sampled(asked)}"
     written = speech_page.write(figures, what, plan.folder, page or plan.folder / "speech.md")
     return figures, speech_page.markdown(figures, what), written
+
+
+def _sampled(asked: Any) -> str:
+    return f"{asked.steps} steps, guidance {asked.guidance:g} and {asked.audio_guidance:g}."
 
 
 def _conditions(plan: Any, clips: int, workers: int, page: Path | None, json: bool) -> None:
@@ -138,8 +141,7 @@ def _conditions(plan: Any, clips: int, workers: int, page: Path | None, json: bo
         figures = conditions.measure(plan, clips, workers=workers, progress=report)
     model = load(plan.model)
     asked = model.request("anything", **plan.fields)
-    what = f"Model {Path(plan.model).name}, {clips} scenes, {asked.steps} steps, "
-    what += f"guidance {asked.guidance:g} and {asked.audio_guidance:g}."
+    what = f"Model {Path(plan.model).name}, {clips} scenes, {_sampled(asked)}"
     some = list(run.asks(min(clips, 2), run.length(plan)))
     examples = {run.stem(one): conditions.given(one, model, plan.fields) for one in some}
     written = conditions_page.write(figures, what, plan, examples, page or plan.folder / "conditioning.md")

@@ -72,7 +72,7 @@ def test_what_is_equal_scores_what_it_should():
     from happyhorse.world.scene import hear, render
 
     video, audio = render(scene, 192, 96, 25, 75), hear(scene, 16_000, 48_000)
-    given, made = Given(scene, scene.captions[0], 0, video, video, audio), Made(video, audio)
+    given, made = Given(scene, scene.captions[0], video, video, audio), Made(video, audio)
     figures = {one.name: one.figures(given, made) for one in CONDITIONS if one.name != "another colour word"}
     for name in ("first frame", "last frame", "first, key and last frame"):
         assert figures[name]["kept"] == 60

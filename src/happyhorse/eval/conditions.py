@@ -26,7 +26,7 @@ from happyhorse.eval.clips import PERFECT, moments
 from happyhorse.eval.intervals import Figure, bootstrap, share
 from happyhorse.eval.quality import psnr
 from happyhorse.eval.run import Asked, Plan
-from happyhorse.eval.sync import ITU, offsets
+from happyhorse.eval.sync import inside, offsets
 from happyhorse.generate.load import load
 from happyhorse.generate.model import Model
 from happyhorse.generate.pipeline import make
@@ -52,7 +52,6 @@ class Given:
 
     scene: Scene
     prompt: str
-    seed: int
     video: Video
     coded: Video
     audio: Float32[np.ndarray, " N"]
@@ -132,8 +131,9 @@ def _sync(given: Given, made: Made) -> dict[str, float]:
     if found is None or not len(found.seen):
         return {}
     gaps = offsets(found)
-    inside = float(((gaps >= ITU[0]) & (gaps <= ITU[1])).sum()) / len(found.seen)
-    return {"in time": inside} | ({"offset": float(np.median(gaps))} if len(gaps) else {})
+    return {"in time": inside(gaps) / len(found.seen)} | (
+        {"offset": float(np.median(gaps))} if len(gaps) else {}
+    )
 
 
 def _half(given: Given) -> int:
@@ -245,7 +245,7 @@ def given(asked: Asked, model: Model, fields: Mapping[str, Any]) -> Given:
         coded = np.concatenate(list(model.decode_video(model.encode_video(video)[0])))
     shown = shape.video.frames
     audio = hear(scene, RATE, shown * RATE // shape.fps)
-    return Given(scene, asked.prompt, asked.index, video[:shown], coded[:shown], audio)
+    return Given(scene, asked.prompt, video[:shown], coded[:shown], audio)
 
 
 def measure(

@@ -67,6 +67,11 @@ def offsets(moments: Moments, window: float = WINDOW) -> Float[np.ndarray, " pai
     return 1000 * (pairs[:, 1] - pairs[:, 0])
 
 
+def inside(offsets: Float[np.ndarray, " pairs"]) -> int:
+    """How many offsets in ms lie within the ITU window."""
+    return int(((offsets >= ITU[0]) & (offsets <= ITU[1])).sum())
+
+
 def measure(clips: Sequence[Moments], generator: np.random.Generator, window: float = WINDOW) -> Sync:
     """Figures of sync over clips; `generator` draws the resamples of the intervals. `window` in s."""
     parts = [_Part(offsets(clip, window), len(clip.seen), len(clip.heard)) for clip in clips]
@@ -110,7 +115,7 @@ def _pairs(part: _Part) -> int:
 
 
 def _inside(part: _Part) -> int:
-    return int(((part.offsets >= ITU[0]) & (part.offsets <= ITU[1])).sum())
+    return inside(part.offsets)
 
 
 def _over(parts: Sequence[_Part], statistic) -> float:
