@@ -78,6 +78,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def learnt_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, that says it was trained with pictures of a subject and with edits."""
+    from dataclasses import replace
+
+    from happyhorse import checkpoint
+
+    folder = tmp_path_factory.mktemp("learnt")
+    shutil.copy(tiny_model / "codec.safetensors", folder)
+    part = checkpoint.load(tiny_model / "denoiser.safetensors", "denoiser")
+    part = replace(part, facts=part.facts | {"learnt": ["references", "edit"]})
+    checkpoint.save(folder / "denoiser.safetensors", part)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def published_15b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny 15B in the published formats; see `published`. Copy it before changing it."""
     for package in ("transformers", "diffusers", "zstandard"):

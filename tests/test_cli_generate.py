@@ -75,6 +75,25 @@ def test_a_clip_goes_on(here, tiny_model):
     assert np.abs(clip.video[:25, 32, 48, 0] - np.linspace(0, 250, 25)).max() < 6
 
 
+def test_pictures_of_a_subject(here, learnt_model):
+    facts, _, clip = made(learnt_model, "--reference", "black.png", "--reference", "white.png")
+    assert facts["references"] == ["black.png", "white.png"] and len(clip.video) == 15
+    assert "give 1 to 3 pictures" in run(learnt_model, *["--reference", "black.png"] * 4, code=2).stderr
+
+
+def test_a_clip_is_edited(here, learnt_model, tiny_model):
+    facts, _, clip = made(learnt_model, "--edit", "clip.mp4", "--keep", "picture")
+    assert facts["edit"] == "clip.mp4" and facts["keep"] == "picture" and facts["seconds"] == 1.0
+    assert np.abs(clip.video[:, 32, 48, 0] - np.linspace(0, 250, 25)).max() < 6
+    assert abs(np.corrcoef(clip.audio[800:-800], TONE[800:-800])[0, 1]) < 0.5
+    facts, _, clip = made(learnt_model, "--edit", "clip.mp4", "--keep", "sound")
+    assert np.corrcoef(clip.audio[800:-800], TONE[800:-800])[0, 1] > 0.95
+    refused = run(tiny_model, "--edit", "clip.mp4", code=2).stderr
+    assert "was not trained with editing a clip (edit)" in refused and "Traceback" not in refused
+    both = run(learnt_model, "--edit", "clip.mp4", "--first-frame", "black.png", code=2).stderr
+    assert "leave out first_frame" in both
+
+
 def test_a_span_is_made_anew(here, tiny_model):
     facts, notes, clip = made(tiny_model, "--retake", "clip.mp4", "--span", "0.4-0.6")
     assert facts["span"] == [0.4, 0.6] and facts["seconds"] == 1.0 and "made to end at 0.72 s" in notes

@@ -51,6 +51,23 @@ REFUSED = {
     "nothing left": ({"video": CLIP, "audio": "a.wav"}, "nothing is left to make"),
     "two sounds": ({"extend": CLIP, "audio": "a.wav"}, "has a sound of its own"),
     "no time": ({"seconds": 0}, "above 0"),
+    "too many references": ({"references": ["a.png"] * 4}, "there are 4 references; give 1 to 3"),
+    "a reference that is no picture": ({"references": [3]}, r"a reference is uint8 \[H, W, 3\], not int"),
+    "a missing reference": ({"references": [None]}, "missing its picture"),
+    "an edit with a first frame": (
+        {"edit": CLIP, "first_frame": PICTURE},
+        "to edit has .*leave out first_frame",
+    ),
+    "an edit with references": (
+        {"edit": CLIP, "references": [PICTURE]},
+        "to edit shows.*leave out references",
+    ),
+    "a video with references": ({"video": CLIP, "references": [PICTURE]}, "leave out references"),
+    "an edit with a sound": ({"edit": CLIP, "audio": "a.wav"}, "to edit has a sound of its own"),
+    "an edit of two clips": ({"edit": CLIP, "retake": CLIP, "span": (0, 1)}, "retake and edit contradict"),
+    "an edit of no clip": ({"edit": PICTURE}, "edit is the path of a video file or a Clip"),
+    "something kept of nothing": ({"keep": "sound"}, "give that clip as edit, or leave out keep"),
+    "something else kept": ({"edit": CLIP, "keep": "colour"}, "keep is 'picture' or 'sound'"),
 }
 
 
@@ -64,6 +81,9 @@ def test_what_is_refused_says_what_to_do(name):
 def test_what_may_go_together():
     Request(prompt="a", first_frame="a.png", key_frames=[(1, "b.png")], last_frame="c.png", audio="d.wav")  # type: ignore[arg-type]
     Request(prompt="a", extend=CLIP, key_frames=[(0, "b.png")], last_frame="c.png")  # type: ignore[arg-type]
+    Request(prompt="a", references=["a.png", PICTURE], first_frame="b.png", audio="c.wav")  # type: ignore[arg-type]
+    assert Request(prompt="a", references="a.png").references == (Path("a.png"),)  # type: ignore[arg-type]
+    assert len(Request(prompt="a", references=PICTURE).references) == 1  # type: ignore[arg-type]
 
 
 def test_a_request_of_files_survives_json():
@@ -80,6 +100,13 @@ def test_a_request_of_files_survives_json():
     retake = Request(prompt="a", retake="a.mp4", span=(0.5, 1.25))  # type: ignore[arg-type]
     assert Request.from_dict(json.loads(json.dumps(retake.as_dict()))) == retake
     assert hash(retake) != hash(asked) and retake != asked
+    edit = Request(prompt="a", edit="a.mp4", keep="sound")  # type: ignore[arg-type]
+    about = Request(prompt="a", references=["a.png", "b.png"])  # type: ignore[arg-type]
+    assert about.as_dict()["references"] == ["a.png", "b.png"] and edit.as_dict()["keep"] == "sound"
+    for request in (edit, about):
+        assert Request.from_dict(json.loads(json.dumps(request.as_dict()))) == request
+    old = {key: value for key, value in asked.as_dict().items() if key not in ("references", "edit", "keep")}
+    assert Request.from_dict(old) == asked, "requests that were kept before there were these"
 
 
 @given(
@@ -101,6 +128,8 @@ def test_what_was_in_memory_is_named_and_cannot_be_restored():
         {"first_frame": PICTURE},
         {"key_frames": [(1, PICTURE)]},
         {"extend": CLIP},
+        {"references": [PICTURE]},
+        {"edit": CLIP},
         {"audio": (np.zeros(9), 8000)},
     ):
         kept = Request(prompt="a", **values).as_dict()

@@ -43,6 +43,15 @@ def test_a_released_model_loads_and_its_card_tells_what_it_is(run, tmp_path):
     assert "6 steps of 2 clips" in card and "### 4 clips" in card and "![" not in card
 
 
+def test_a_release_that_fails_leaves_the_one_before(run, tmp_path):
+    into = tmp_path / "weights"
+    files = release(run, "small", into=into)
+    with pytest.raises(OSError, match="nowhere"):
+        release(run, "small", tmp_path / "nowhere.md", into)
+    assert sorted(into.rglob("*")) == sorted([into / "small", *files])
+    load(into / "small")
+
+
 def test_student_and_super_resolution_go_with_it(run, tmp_path):
     """And a student of other weights does not."""
     latents = latent_version(str(run / "codec.safetensors"))

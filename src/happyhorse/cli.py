@@ -19,7 +19,7 @@ from happyhorse import cli_show as show
 from happyhorse.errors import explain
 
 LIFE = ("world", "data", "train", "release", "pull", "plan", "generate")
-LIFE += ("serve", "worker", "batch", "keys", "eval", "models")
+LIFE += ("studio", "serve", "worker", "batch", "keys", "eval", "models")
 
 
 class InLifeOrder(TyperGroup):
@@ -220,6 +220,7 @@ for verb in (cli_train.codec, cli_train.flow, cli_train.distill, cli_train.upsca
 app.command(rich_help_panel=USE)(cli_engine.pull)
 app.command(rich_help_panel=USE)(cli_engine.planning(cli_generate.generate, cli_generate.fields))
 app.command(rich_help_panel=USE)(cli_generate.generate)
+app.command(rich_help_panel=USE)(cli_serve.studio)
 for verb in (cli_serve.serve, cli_serve.worker, cli_serve.batch):
     app.command(rich_help_panel=SERVE)(verb)
 app.add_typer(cli_serve.keys_app, name="keys", **_group("Keys that let callers in.", SERVE))

@@ -129,6 +129,24 @@ def generate(
             metavar="A-B", help="Seconds of the --retake to make anew, such as 1-2.5.", rich_help_panel=GIVEN
         ),
     ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=f"Picture of who or what the clip is about ({PICTURE}); up to three, all of one subject.",
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    edit: Annotated[
+        Path | None,
+        typer.Option(
+            help='Clip to change as the prompt says: "make the ball red", "replace the sound with rain".',
+            rich_help_panel=GIVEN,
+        ),
+    ] = None,
+    keep: Annotated[
+        Literal["picture", "sound"] | None,
+        typer.Option(help="What of the clip to --edit stays as it is.", rich_help_panel=GIVEN),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="Name of a model (see: happyhorse models), or a folder with weights.")
     ] = "pony",
@@ -212,10 +230,12 @@ def fields(options: Mapping[str, Any]) -> dict[str, Any]:
     own = (
         "seed", "seconds", "steps", "guidance", "audio_guidance", "sampler", "takes", "upscale_steps",
         "upscale_guidance", "align_corners", "first_frame", "last_frame", "audio", "video", "extend", "retake",
+        "edit", "keep",
     )  # fmt: skip
     span, key_frames = options["span"], tuple(map(_key_frame, options["key_frame"] or ()))
     asked = {name: options[name] for name in own} | {"width": width, "height": height}
     asked |= {"language": options["lang"], "key_frames": key_frames, "span": _span(span) if span else None}
+    asked["references"] = tuple(options["reference"] or ())
     return {name: value for name, value in asked.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""The verbs that serve: `happyhorse serve`, `worker`, `batch`, `keys`."""
+"""The verbs that serve: `happyhorse serve`, `studio`, `worker`, `batch`, `keys`."""
 
 import os
 from importlib.util import find_spec
@@ -66,12 +66,47 @@ def serve(
     server.serve(settings, anyone, started)
 
 
+def studio(
+    model: ModelNames = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; otherwise 8000, or any free one.")
+    ] = None,
+    data: Data = None,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    json: Json = False,
+) -> None:
+    """Make clips in the browser: a server for this machine alone, and its page. Where one runs already, its page."""
+    _quiet_threads()
+    settings = _settings(host="127.0.0.1", port=port, models=tuple(model or ()) or None, data=data)
+    from happyhorse.serve import logs, server, service
+
+    def started(address: str) -> None:
+        show.result({"url": address, "data": str(settings.data)}, address, json)
+        if open_page and not _show_page(address):
+            show.say(f"there is no browser to open here; open {address} in yours", "studio")
+
+    address = service.running(settings) if settings.is_local else None
+    if address is not None:
+        show.say("a server is running already; this is its page", "studio")
+        started(address)
+        return
+    try:
+        listener = server.bind(settings.host, settings.port)
+    except ValueError:
+        if port is not None:
+            raise
+        listener = server.bind(settings.host, 0)
+    logs.start("WARNING")  # the page says the rest
+    server.serve(settings, started=started, listener=listener)
+
+
 def worker(
     model: ModelNames = None,
     data: Data = None,
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="Stop when standard input ends.", hidden=True)
     ] = False,
+    log: Annotated[str, typer.Option(help="Least level of lines in the log.", hidden=True)] = "INFO",
 ) -> None:
     """Make clips for a server, in another process or on another machine: by the same database and blob store."""
     _quiet_threads()
@@ -80,7 +115,7 @@ def worker(
     from happyhorse.serve.service import open_service
     from happyhorse.serve.worker import work
 
-    logs.start()
+    logs.start(log)
     work(open_service(settings), with_parent)
 
 
@@ -165,6 +200,16 @@ def _keys(data: Path | None) -> Any:
     from happyhorse.serve.service import open_service
 
     return Keys(open_service(settings).engine, settings)
+
+
+def _show_page(address: str) -> bool:
+    """Open an address in a browser with windows; False where there is none. One in the terminal would stand in it."""
+    import sys
+    import webbrowser
+
+    if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & set(os.environ):
+        return False
+    return webbrowser.open(address)
 
 
 def _quiet_threads() -> None:

@@ -15,6 +15,8 @@ from jaxtyping import Float32, UInt8
 
 Picture = Path | UInt8[np.ndarray, "H W 3"]
 IN_MEMORY = "sha256:"  # how the plain form of an array begins
+MOST_REFERENCES = 3
+KEEP = ("picture", "sound")
 
 
 class Sound(NamedTuple):
@@ -61,6 +63,28 @@ def as_key_frames(values: Iterable[tuple[float, Any]]) -> tuple[tuple[float, Pic
             raise ValueError(f"the key frame at {time:g} s has no picture; pass the path of one")
         frames[time] = shown
     return tuple(sorted(frames.items(), key=lambda frame: frame[0]))
+
+
+def as_references(values: Any) -> tuple[Picture, ...]:
+    """1 to 3 pictures of a subject (paths or uint8 [H, W, 3]), or none. Raises ValueError for more, and for others."""
+    each: tuple[Any, ...] = () if values is None else (values,)
+    if values is not None and not isinstance(values, str | os.PathLike):
+        each = (values,) if isinstance(values, np.ndarray) and values.ndim == 3 else tuple(values)
+    if len(each) > MOST_REFERENCES:
+        raise ValueError(
+            f"there are {len(each)} references; give 1 to {MOST_REFERENCES} pictures, all of one subject"
+        )
+    found = [picture for value in each if (picture := as_picture(value, "reference")) is not None]
+    if len(found) < len(each):
+        raise ValueError("a reference is missing its picture; pass the path of one")
+    return tuple(found)
+
+
+def as_keep(value: Any) -> str | None:
+    """What of a clip to edit is kept: "picture" or "sound", or None. Raises ValueError for anything else."""
+    if value not in (None, *KEEP):
+        raise ValueError(f"keep is {' or '.join(map(repr, KEEP))} (of the clip to edit), not {value!r}")
+    return value
 
 
 def as_sound(value: Any) -> Path | Sound | None:
@@ -118,9 +142,9 @@ def check(asked: Mapping[str, Any]) -> None:
     given = {
         name
         for name, value in asked.items()
-        if value is not None and not (name == "key_frames" and not value)
+        if value is not None and not (name in ("key_frames", "references") and not value)
     }
-    clips = [name for name in ("video", "extend", "retake") if name in given]
+    clips = [name for name in ("video", "extend", "retake", "edit") if name in given]
     if len(clips) > 1:
         raise ValueError(f"{' and '.join(clips)} contradict each other; give one clip, with one of them")
     if ("retake" in given) != ("span" in given):
@@ -131,6 +155,12 @@ def check(asked: Mapping[str, Any]) -> None:
     if clips and pictures and (clips != ["extend"] or "first_frame" in given):
         own = "begins with frames of its own" if clips == ["extend"] else "has frames of its own"
         raise ValueError(f"the clip to {_DONE[clips[0]]} {own}; leave out {' and '.join(pictures)}")
+    if "keep" in given and clips != ["edit"]:
+        raise ValueError(
+            "keep says what of the clip to edit stays as it is; give that clip as edit, or leave out keep"
+        )
+    if "references" in given and clips in (["video"], ["edit"]):
+        raise ValueError(f"the clip to {_DONE[clips[0]]} shows what there is to see; leave out references")
     if "audio" in given and clips == ["video"]:
         raise ValueError("with video and audio both given nothing is left to make; leave out one of them")
     if "audio" in given and clips:
@@ -141,7 +171,7 @@ def check(asked: Mapping[str, Any]) -> None:
         )
 
 
-_DONE = {"video": "make sound for", "extend": "go on from", "retake": "retake"}
+_DONE = {"video": "make sound for", "extend": "go on from", "retake": "retake", "edit": "edit"}
 
 
 def plain(value: Any) -> Any:

@@ -19,8 +19,9 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
     """Copy the parts of the folder `run` to `into/name` with a card; returns the files written.
 
     These are codec and denoiser, and student and upscaler where they have been trained. `report` is the Markdown page
-    that `happyhorse eval` wrote of this run. Raises ValueError where a part is missing, where parts do not belong
-    together, or where the released weights would exceed 64 MB.
+    that `happyhorse eval` wrote of this run. An earlier release of that name stays until the new one is whole. Raises
+    ValueError where a part is missing, where parts do not belong together, or where the released weights would exceed
+    64 MB.
     """
     codec_path, denoiser_path = run / "codec.safetensors", run / "flow" / "denoiser.safetensors"
     others = {
@@ -40,7 +41,9 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
             raise ValueError(
                 f"{paths[kind]} is the student of other weights than {denoiser_path}: distil it anew"
             )
-    folder = into / name
+    card = _card(name, loaded, report.read_text(encoding="utf-8") if report else None)
+    folder, new = into / name, into / f".{name}.new"
+    shutil.rmtree(new, ignore_errors=True)  # of a release that was killed
     parts = [path for file in paths.values() for path in checkpoint.files(file)]
     kept = (path for path in into.rglob("*.safetensors") if folder not in path.parents)
     megabytes = sum(path.stat().st_size for path in (*parts, *kept)) / 1e6
@@ -48,12 +51,13 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
         raise ValueError(
             f"the released weights are {megabytes:.0f} MB together; at most {LARGEST_MB:.0f} fit a package"
         )
+    new.mkdir(parents=True)
+    for path in parts:
+        shutil.copyfile(path, new / path.name)
+    (new / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    files = [Path(shutil.copyfile(path, folder / path.name)) for path in parts]
-    card = folder / "README.md"
-    card.write_text(_card(name, loaded, report.read_text() if report else None))
-    return [*files, card]
+    new.rename(folder)
+    return [*(folder / path.name for path in parts), folder / "README.md"]
 
 
 KINDS = {

@@ -59,7 +59,9 @@ class Request:
     What is given besides the prompt, each a file or an array: pictures as a path or uint8 [H, W, 3]
     (`first_frame`, `last_frame`, `key_frames` with their times in s); `audio` to be the sound of the clip, a
     path or a `Sound`; a path or a `Clip` to make a sound for (`video`), to go on from (`extend`; then
-    `seconds` and times are those of the new part) or to make anew from `span[0]` to `span[1]` s (`retake`).
+    `seconds` and times are those of the new part) or to make anew from `span[0]` to `span[1]` s (`retake`);
+    1 to 3 pictures of a subject to go by (`references`); a path or a `Clip` to change as the prompt says
+    (`edit`), of which the "picture" or the "sound" stays as it is with `keep`.
 
     Raises ValueError with a remedy for anything that can be judged without the model and without opening a
     file. Sizes and lengths are judged by `Format.shape`.
@@ -82,6 +84,9 @@ class Request:
     extend: "Path | Clip | None" = None
     retake: "Path | Clip | None" = None
     span: tuple[float, float] | None = None
+    references: tuple[Picture, ...] = ()
+    edit: "Path | Clip | None" = None
+    keep: str | None = None
     language: str | None = None
     sampler: str = "unipc"
     upscale_steps: int = 5
@@ -110,9 +115,12 @@ class Request:
             "key_frames": given.as_key_frames(self.key_frames),
             "audio": given.as_sound(self.audio),
             **{
-                name: given.as_clip(getattr(self, name), Clip, name) for name in ("video", "extend", "retake")
+                name: given.as_clip(getattr(self, name), Clip, name)
+                for name in ("video", "extend", "retake", "edit")
             },
             "span": given.as_span(self.span),
+            "references": given.as_references(self.references),
+            "keep": given.as_keep(self.keep),
         }
         given.check(normal)
         for name, value in normal.items():

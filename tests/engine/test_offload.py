@@ -1,12 +1,16 @@
 """Streamed layers: not a bit differs, whatever is streamed, however often, and after an interruption."""
 
 import gc
+import shutil
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from happyhorse.engine import offload
 from happyhorse.engine.offload import place
+from happyhorse.model.compiling import compile_layers
 from happyhorse.model.tokens import Grid
 
 CPU = torch.device("cpu")
@@ -42,6 +46,33 @@ def test_two_layers_are_on_the_device_at_once(network):
     gc.collect()
     assert original() is None
     assert len(homes) == 2 and all(max(layers) <= size < 1.2 * max(layers) for size in homes.values())
+
+
+def test_memory_that_cannot_be_locked_is_used_as_it_is(monkeypatch):
+    """And the refusal is not left for the next kernel to fail of."""
+    said = []
+
+    def refuse(*args):
+        said.append("refused")
+        return 2
+
+    def kernel(*size, device):
+        said.append(device)
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: SimpleNamespace(cudaHostRegister=refuse))
+    monkeypatch.setattr(torch, "ones", kernel)
+    offload._lock(torch.empty(8, dtype=torch.uint8))
+    assert said == ["refused", "cuda"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="compiling needs a compiler")
+def test_compiled_layers_visit(network, run):
+    settings = {"num_layers": 3, "mm_layers": (0,)}
+    horse = compile_layers(place(network(**settings), CPU, streamed=2))
+    for seed in range(2):
+        torch.testing.assert_close(run(horse, seed), run(network(**settings), seed), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.gpu

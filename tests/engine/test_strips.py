@@ -21,6 +21,12 @@ def decoder():
     return turbo.requires_grad_(False)
 
 
+def test_few_frames_at_once_where_memory_is_short():
+    latents = torch.zeros(1, 48, 5, 2, 6)
+    assert [piece.shape[2] for piece in decoder().stream(latents)] == [17]
+    assert [piece.shape[2] for piece in in_strips(decoder(), 2).stream(latents)] == [8, 8, 1]
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(2, 40), (40, 2)])
 def test_strips_join_exactly(rows, columns):
     latents = torch.randn(1, 48, 2, rows, columns, generator=torch.Generator().manual_seed(1))

@@ -94,6 +94,21 @@ def test_layers_of_a_kind_are_counted_as_often_as_they_occur(network):
     assert (one.flops, more.flops) == pytest.approx((whole, longer), rel=1e-9) and one.held == more.held
 
 
+@pytest.mark.parametrize("local", [(), (1, 2)])
+def test_the_first_of_several_processes(network, local):
+    """It has the most tokens and heads, and holds, beside its share, what is exchanged."""
+    config, grid = (
+        dataclasses.replace(network().config, num_query_groups=4, local_attn_layers=local),
+        Grid(8, 4, 4),
+    )
+    alone, first = work.network(config, grid, 5, 3), work.network(config, grid, 5, 3, 3)
+    tokens, most = grid.tokens + 8, -(-(grid.tokens + 8) // 3)
+    layers = (sum(closed_form(config, grid, 5, 3)) - alone.attention) / tokens  # of a token, of any modality
+    assert first.matrices == pytest.approx(layers * most, rel=0.01)
+    assert first.attention == pytest.approx(alone.attention * 2 / 4, rel=1e-9)
+    assert alone.held / 3 < first.held < alone.held
+
+
 @pytest.mark.gpu
 def test_memory_on_a_gpu(network, run):
     """What a pass takes on a GPU is what was predicted, within a tenth and the workspace of the libraries."""

@@ -68,10 +68,15 @@ if __name__ == "__main__":
     check("uneven heads", num_query_groups=8, words=6)
     check("no text to speak of", words=1, post_norm_layers=(1,), enable_attn_gating=False)
     check("bf16", tolerance=2e-2, param_dtype="bf16")
-    try:
-        ulysses.spread(network(hidden_size=64, num_query_groups=1))
-    except ValueError as error:
-        assert "cannot share the 1 key-value heads" in str(error)
-    else:
-        raise AssertionError("more processes than heads must be refused")
+    refusals = (
+        ({"hidden_size": 64, "num_query_groups": 1}, "cannot share the 1 key-value heads"),
+        ({"near_layers": (1,)}, "near_layers cannot be shared"),
+    )
+    for changes, sentence in refusals:
+        try:
+            ulysses.spread(network(**changes))
+        except ValueError as error:
+            assert sentence in str(error)
+        else:
+            raise AssertionError(f"what is shared wrongly must be refused: {changes}")
     ulysses.leave()

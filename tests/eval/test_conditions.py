@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from happyhorse.cli import app
-from happyhorse.eval import conditions, run
+from happyhorse.eval import beside, conditions, run
 from happyhorse.eval.asks import main_color
 from happyhorse.eval.conditions import CONDITIONS, Given, Made
 from happyhorse.eval.judge import Verdict
@@ -26,13 +26,13 @@ class Parrot:
 
 
 @pytest.fixture
-def plan(tiny_model, tmp_path, monkeypatch) -> Plan:
+def plan(learnt_model, tmp_path, monkeypatch) -> Plan:
     drums = partial(run.asks, families=["drum"])
     (asked,) = drums(1, 1.0)
     other = conditions._exchange(asked.prompt, main_color(sample(asked.seed, 1.0, ["drum"])))
     monkeypatch.setattr(run, "asks", drums)
     monkeypatch.setattr(run, "judge", lambda: Parrot(other[1]))
-    return Plan(str(tiny_model), tmp_path, {"steps": 1, "seconds": 1.0})
+    return Plan(str(learnt_model), tmp_path, {"steps": 1, "seconds": 1.0})
 
 
 def moving(jump: float = 0) -> np.ndarray:
@@ -73,13 +73,56 @@ def test_what_is_equal_scores_what_it_should():
 
     video, audio = render(scene, 192, 96, 25, 75), hear(scene, 16_000, 48_000)
     given, made = Given(scene, scene.captions[0], video, video, audio), Made(video, audio)
-    figures = {one.name: one.figures(given, made) for one in CONDITIONS if one.name != "another colour word"}
+    figures = {
+        one.name: one.figures(given, made)
+        for one in CONDITIONS
+        if one.name != "another colour word" and one.learnt is None
+    }
     for name in ("first frame", "last frame", "first, key and last frame"):
         assert figures[name]["kept"] == 60
     for name in ("sound", "silent video", "continuation", "span made again"):
         assert figures[name]["untouched"] == 1
     assert figures["sound"]["in time"] == 1 and abs(figures["sound"]["offset"]) < 20
     assert figures["continuation"]["seam"] < 4
+
+
+def test_an_edit_is_judged_by_the_render_of_what_was_asked_for(monkeypatch):
+    """The render of the result has what was asked for, and the rest as it was; the source has not; grey has neither."""
+    from happyhorse.data.edits import SILENCE, edit
+    from happyhorse.world.scene import hear, render
+
+    monkeypatch.setattr(run, "judge", lambda: Parrot("red"))
+    scene = sample(3, 0.5, ["drum"])
+    video, audio = render(scene, 96, 64, 25, 12), hear(scene, 16_000, 8_000)
+    given = Given(scene, scene.captions[0], video, video, audio)
+    every = {one.name: one for one in CONDITIONS}
+    for kind in ("colour", "background"):
+        asked = edit("drum", 3, 0.5, kind)
+        condition = every[f"{kind} edited"]
+        assert condition.asks(given)["prompt"] == asked.heldout[0]
+        truth = render(asked.result, 96, 64, 25, 12)
+        assert condition.figures(given, Made(truth, audio)) == {"followed": 1, "kept": 60, "codec": 60}
+        before = condition.figures(given, Made(video, audio))
+        assert before["followed"] == 0 and before["kept"] > 50 and before["codec"] == 60
+        assert condition.figures(given, Made(np.full_like(video, 99), audio))["kept"] < 25
+    asked = edit("drum", 3, 0.5, "sound")
+    assert asked.to not in ("drum", SILENCE)
+    heard = every["sound edited"].figures(given, Made(video, audio))
+    assert heard == {"followed": 0, "kept": 60, "codec": 60}, "the parrot hears a drum"
+
+
+def test_a_prompt_for_pictures_of_a_subject_leaves_its_colour_to_them():
+    scene = sample(3, 0.5, ["drum"])
+    color, video = scene.attributes["color"], np.zeros((3, 64, 96, 3), np.uint8)
+    line = f"a {color} drum"
+    asked = beside.referred(Given(scene, line, video, video, np.zeros(9, np.float32)))
+    assert asked["prompt"] == "a drum" and [one.shape for one in asked["references"]] == [(64, 96, 3)] * 2
+    assert beside.referred(Given(scene, "a drum", video, video, np.zeros(9, np.float32))) is None
+
+
+def test_what_a_model_has_not_learnt_is_not_tried(plan, tiny_model):
+    some = [one for one in CONDITIONS if one.learnt is not None]
+    assert conditions.measure(Plan(str(tiny_model), plan.folder, plan.fields), 1, some) == {}
 
 
 def test_every_condition_is_tried_and_a_measurement_goes_on(plan):

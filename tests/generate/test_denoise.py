@@ -59,9 +59,9 @@ def test_given_frames_are_marked_for_the_network(model, monkeypatch):
     seen = []
     original = type(model.denoiser).forward
 
-    def spy(self, video, audio, ids, times, given_video, given_audio):
+    def spy(self, video, audio, ids, times, given_video, given_audio, beside):
         seen.append((video[:, :, 0].clone(), given_video.clone(), given_audio.clone()))
-        return original(self, video, audio, ids, times, given_video, given_audio)
+        return original(self, video, audio, ids, times, given_video, given_audio, beside)
 
     monkeypatch.setattr(type(model.denoiser), "forward", spy)
     _, told = run(model, first_frame=np.zeros((64, 96, 3), np.uint8))

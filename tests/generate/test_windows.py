@@ -57,7 +57,7 @@ class Walker(nn.Module):
         self.unused = nn.Parameter(torch.zeros(1))
         self.sigmas = schedules.paired(STEPS, {"video": 3.0, "audio": 1.5})
 
-    def forward(self, video, audio, ids, times, given_video, given_audio):
+    def forward(self, video, audio, ids, times, given_video, given_audio, beside=None):
         step, self.calls = self.calls % STEPS, self.calls + 1
         if step == 0:
             self.starts.append(float(video[0, 0, -1, 0, 0].tanh()))

@@ -124,3 +124,28 @@ def test_what_cannot_be_placed(steps, text, style, message):
 def test_an_unknown_style():
     with pytest.raises((ValueError, TypeCheckError)):
         coordinates(Grid(3, 1, 1), 4, 5, "v3")
+
+
+def test_what_stands_beside_a_clip_has_times_of_its_own():
+    grid, words = Grid(3, 2, 2), torch.tensor([-2.0, -1.0])
+    alone = coordinates(grid, 9, words, "clock")
+    both = coordinates(grid, 9, words, "clock", references=2, source=True)
+    video, first, second, source, audio, heard, text = both[0].split([12, 4, 4, 12, 9, 9, 2])
+    assert torch.equal(torch.cat([video, audio, text]), alone[0]), "the clip's own tokens stay where they are"
+    for number, picture in enumerate((first, second)):
+        assert torch.equal(picture[:, 1:], video[:4, 1:]) and (picture[:, 0] == -512 + number).all()
+    assert torch.equal(source[:, 1:], video[:, 1:]) and torch.equal(source[:, 0], video[:, 0] - 256)
+    scale = (audio[:, 6] - 1) / (audio[:, 3] - 1)  # as the network does it
+    assert torch.allclose(heard[:, 0], audio[:, 0] * scale - 256) and torch.equal(heard[:, 3], heard[:, 6])
+    assert float(source[:, 0].max()) < -96, "no word of a caption is that early"
+
+
+def test_one_step_of_sound_beside_a_clip_of_one_frame():
+    rows = coordinates(Grid(1, 1, 1), 1, torch.zeros(0), "clock", source=True)[0]
+    assert rows[:, 0].tolist() == [0, -256, 0, -256] and rows.isfinite().all()
+
+
+@pytest.mark.parametrize("style", ["v1", "v2"])
+def test_only_the_clock_has_a_place_beside_the_clip(style):
+    with pytest.raises(ValueError, match='need "clock"'):
+        coordinates(Grid(1, 2, 2), 5, 3, style, references=1)

@@ -1,14 +1,20 @@
 """A service without processes of its own, an app around it, and a server with workers as people start it."""
 
 import contextlib
+import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 pytest.importorskip("dbos", reason="serving is not installed: pip install 'happyhorse[serve]'")
 pytest.importorskip("fastapi", reason="serving is not installed: pip install 'happyhorse[serve]'")
@@ -16,7 +22,11 @@ pytest.importorskip("fastapi", reason="serving is not installed: pip install 'ha
 from happyhorse.serve.jobs.records import Job, new_id
 from happyhorse.serve.service import Service, open_service
 from happyhorse.serve.settings import Settings
-from serving import Postgres, Server
+from serving import Postgres, Server, free_port
+
+# A machine that has other things to do is slow to think of examples, and that is no fault of theirs.
+examples.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("patient")
 
 
 @pytest.fixture
@@ -97,3 +107,47 @@ def postgres() -> Iterator[Postgres]:
         finally:
             with contextlib.suppress(subprocess.CalledProcessError):  # a test may have ended it
                 server.stop()
+
+
+@pytest.fixture(scope="session")
+def objects() -> Iterator[str]:
+    """The address of a server that speaks S3 (moto), with a bucket called clips."""
+    pytest.importorskip("moto", reason="pip install 'moto[server,s3]' for a store that speaks S3")
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                bucket = urllib.request.Request(f"{url}/clips", method="PUT")
+                urllib.request.urlopen(bucket, timeout=10).close()
+                break
+            except OSError:
+                assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def s3(objects: str) -> dict[str, str]:
+    """Variables that name a folder of its own in an object store."""
+    return {
+        "HAPPYHORSE_BLOBS": f"s3://clips/{secrets.token_hex(4)}",
+        "AWS_ENDPOINT_URL": objects,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "y",
+        "AWS_REGION": "us-east-1",
+    }
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of a service whose database is empty: a file, and PostgreSQL where it is installed."""
+    url = request.getfixturevalue("postgres").url if request.param == "postgresql" else None
+    return Settings.read({}, data=tmp_path / "data", database=url, lease=2.0)

@@ -90,6 +90,17 @@ def test_any_prompt_gives_a_name(prompt):
     assert row.prompt == prompt and "/" not in row.name and not row.name.startswith(".")
 
 
+def test_a_fault_at_one_clip_does_not_stop_the_others(manifest, tmp_path, monkeypatch):
+    def make(row, *rest):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(batch, "prepare", make)
+    rows = read_manifest(manifest({"prompt": "a red ball"}, {"prompt": "a blue ball"}), "pony")
+    made = list(batch.run(rows, tmp_path))
+    assert [result["error"] for result in made] == ["a fault (RuntimeError: out of memory)"] * 2
+    assert left(rows, tmp_path) == rows
+
+
 def test_the_command(manifest, tiny_model, tmp_path):
     path = manifest({"prompt": "a red ball"}, {"prompt": "too long", "seconds": 999})
     out = tmp_path / "out"

@@ -50,6 +50,14 @@ def test_names_stay_in_the_folder(blobs, tmp_path):
     assert not (tmp_path.parent / "outside").exists() and not blobs.list("check/")
 
 
-def test_a_wrong_place_says_what_to_give(tmp_path):
+@pytest.mark.parametrize("blobs", ["nowhere://bucket", "memory:///", "https://example.com/clips", "bucket"])
+def test_a_wrong_place_says_what_to_give(tmp_path, blobs):
     with pytest.raises(ValueError, match="give a URL such as s3://"):
-        Blobs(Settings.read({}, data=tmp_path, blobs="nowhere://bucket"))
+        Blobs(Settings.read({}, data=tmp_path, blobs=blobs))
+
+
+def test_a_folder_can_be_named_too(tmp_path):
+    blobs = Blobs(Settings.read({}, data=tmp_path / "data", blobs=f"file://{tmp_path}/shared/clips"))
+    blobs.put("jobs/video_1/clip.mp4", b"clip")
+    assert (tmp_path / "shared" / "clips" / "jobs" / "video_1" / "clip.mp4").read_bytes() == b"clip"
+    assert blobs.address("jobs/video_1/clip.mp4", 60) is None and not (tmp_path / "data").exists()

@@ -1,9 +1,8 @@
 """Blobs in an object store: a server that speaks S3 (moto) in a process."""
 
 import asyncio
-import subprocess
-import sys
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -13,38 +12,6 @@ from happyhorse.serve.settings import Settings
 from serving import Server, free_port, get
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def s3():
-    """Variables that name a bucket."""
-    pytest.importorskip("moto", reason="pip install 'moto[server,s3]' for a store that speaks S3")
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(
-                    urllib.request.Request(f"{url}/clips", method="PUT"), timeout=10
-                ).close()
-                break
-            except OSError:
-                assert time.monotonic() < until and process.poll() is None
-                time.sleep(0.2)
-        yield {
-            "HAPPYHORSE_BLOBS": "s3://clips/folder",
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_SECRET_ACCESS_KEY": "y",
-            "AWS_REGION": "us-east-1",
-        }
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_blobs(s3, monkeypatch, tmp_path):

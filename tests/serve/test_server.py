@@ -10,13 +10,17 @@ import urllib.request
 
 import pytest
 
+from happyhorse.serve.http.access import FRESH, Keys
+from happyhorse.serve.service import open_service
+from happyhorse.serve.settings import Settings
 from serving import Server, free_port, get
 
 pytestmark = pytest.mark.slow
 
 
-def post(url: str, **body) -> dict:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+def post(url: str, key: str = "none", **body) -> dict:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
@@ -88,7 +92,7 @@ def test_a_server_stops_in_peace_and_goes_on_later(tmp_path, tiny_model):
         while get(f"{server.url}/v1/videos/{slow}")["progress"] < 5:
             time.sleep(0.1)
         began = time.monotonic()
-        assert server.stop() == 0 and time.monotonic() - began < 25, server.written()
+        assert server.stop(seconds=90) == 0 and time.monotonic() - began < 60, server.written()
         assert server.lines("stopping")
     finally:
         server.kill()
@@ -120,6 +124,41 @@ def test_a_cancelled_clip_frees_its_worker_at_once(live):
     other = post(f"{live.url}/v1/videos", prompt="a red ball", steps=2)["id"]
     assert wait(live, other)["status"] == "completed" and time.monotonic() - began < 30
     assert get(f"{live.url}/v1/videos/{job}")["status"] == "cancelled"
+
+
+def test_keys_take_turns_and_priority_decides_within_one(tmp_path, tiny_model):
+    """Two workers and one place for each key: a clip of another key passes those that wait for their own."""
+    server = Server(tmp_path / "data", tiny_model, HAPPYHORSE_WORKERS="0", HAPPYHORSE_PER_KEY="1")
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        server.wait(workers=0)
+        service = open_service(Settings.read(server.environment))
+        keys = [Keys(service.engine, service.settings).add(name) for name in ("anna", "bert")]
+        time.sleep(FRESH)  # until the server has noticed
+        asked = [(0, {}), (0, {"priority": 0}), (0, {"priority": 9}), (1, {})]
+        names = ("first", "low", "high", "other")
+        jobs = {
+            name: post(f"{server.url}/v1/videos", keys[owner], prompt="a red ball", steps=150, **extra)["id"]
+            for name, (owner, extra) in zip(names, asked, strict=True)
+        }
+        workers = [server.worker() for _ in range(2)]
+        until, together, store = time.monotonic() + 600, False, service.store
+        while (found := store.existing(jobs.values())) and not all(job.is_over for job in found.values()):
+            assert time.monotonic() < until, server.written()
+            running = [job for job in found.values() if job.status == "in_progress"]
+            owners = [job.owner for job in running]
+            assert len(owners) == len(set(owners)), "two clips of one key at once"
+            together |= len(owners) == 2
+            time.sleep(0.1)
+        assert {job.status for job in found.values()} == {"completed"} and together
+        ended = {name: found[job] for name, job in jobs.items()}
+        assert ended["high"].started < ended["first"].started < ended["low"].started
+        service.close()
+    finally:
+        server.kill()
+        for worker in workers:
+            worker.kill()
+            worker.wait()
 
 
 def test_events_reach_a_client_while_the_clip_is_made(live):

@@ -41,6 +41,9 @@ def test_a_folder_without_anything_else_is_enough(tmp_path):
         ({}, {"workers": -1}, "workers is -1; give 0 or more"),
         ({}, {"models": ()}, "no model to serve"),
         ({}, {"lease": 0.1}, "lease is at least 1 second"),
+        ({"HAPPYHORSE_LEASE": "nan"}, {}, "lease is at least 1 second"),
+        ({"HAPPYHORSE_KEEP": "inf"}, {}, "none of them is endless"),
+        ({"HAPPYHORSE_PORT": "99999"}, {}, "port is 99999; give 0"),
     ],
 )
 def test_wrong_settings_say_what_to_do(environment, given, message):

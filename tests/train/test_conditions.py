@@ -42,3 +42,17 @@ def test_prefix_and_span_give_sound_of_the_same_frames():
 def test_shares_beyond_one_are_refused():
     with pytest.raises(ValueError, match="at most 1"):
         ConditionConfig(first=0.9, last=0.2)
+    with pytest.raises(ValueError, match="shares of the steps"):
+        ConditionConfig(references=0.7, edit=0.4)
+
+
+def test_steps_show_something_beside_their_clips_by_the_shares():
+    config, generator = ConditionConfig(references=0.3, edit=0.5), torch.Generator().manual_seed(0)
+    drawn = [config.beside(generator) for _ in range(600)]
+    kinds = [kind for kind, _ in drawn]
+    assert kinds.count("references") / 600 == pytest.approx(0.3, abs=0.06)
+    assert kinds.count("edit") / 600 == pytest.approx(0.5, abs=0.06)
+    pictures = [count for kind, count in drawn if kind == "references"]
+    assert set(pictures) == {1, 2, 3} and min(map(pictures.count, (1, 2, 3))) > len(pictures) / 5
+    assert config.learnt == ["references", "edit"] and ConditionConfig().learnt == []
+    assert {ConditionConfig().beside(generator) for _ in range(50)} == {(None, 0)}

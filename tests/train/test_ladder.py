@@ -133,7 +133,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
+from happyhorse.train import parallel
 from test_ladder import run
+parallel.SMALL = 0
 run(Path({teacher!r}), Path({folder!r}))
 """
 

@@ -167,8 +167,10 @@ import dataclasses, sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_loop import CONFIG, Line
+from happyhorse.train import parallel
 from happyhorse.train.loop import Stopped, train
 
+parallel.SMALL = 0
 config = dataclasses.replace(CONFIG, micro=1)
 for name in ("sharded", "whole"):
     lines = Line(), Line()

@@ -142,6 +142,24 @@ def test_the_whole_chain(file, tmp_path, monkeypatch):
     assert [done for what, done, *_ in said if what == "flow"] == [1, 2]
 
 
+def test_what_stands_beside_clips_is_made_where_the_recipe_has_a_share_of_it(
+    file, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / "cache"))
+    for module in ("shards", "edits", "references"):
+        monkeypatch.setattr(f"happyhorse.data.{module}.CLIPS", 2)
+    few = ["flow.edits=2", "flow.references=3", "world.width=32", "world.height=32", "world.seconds=0.2"]
+    shares = ["flow.flow.conditions.edit=0.5", "flow.flow.conditions.references=0.5"]
+    codec, said = tiny_model / "codec.safetensors", []
+    assert recipes.beside(load_recipe(file, few), codec, 1, None) == {}
+    found = recipes.beside(load_recipe(file, few + shares), codec, 1, lambda what, *_: said.append(what))
+    assert set(said) == {"train edits", "train latents", "train references"}
+    video, audio, record = found["edit"][1]
+    assert video.shape == record["source"][0].shape == (48, 2, 2, 2) and audio.shape == (5, 64)
+    subjects = found["references"]
+    assert subjects[0][2]["references"].shape == (3, 48, 2, 2) and len(subjects) <= 3
+
+
 FURTHER = """
 [distill]
 rank = 2

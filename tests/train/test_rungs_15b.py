@@ -105,7 +105,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_rungs_15b import parallel, two_steps
-parallel.LARGE = 0
+parallel.SMALL = parallel.LARGE = 0
 two_steps(Path({folder!r}), micro=1)
 """
 

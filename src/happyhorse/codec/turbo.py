@@ -165,10 +165,12 @@ class TurboDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.decoder = Decoder(config)
+        self.piece = STRIDE_T * max(config.first_chunk_size, config.step_size)  # a whole window
 
     @torch.inference_mode()
     def stream(self, latents: Float[Tensor, "B C T Y X"]) -> Iterator[Float[Tensor, "B 3 f H W"]]:
-        """Decode in windows, each with a latent frame of context on either side where there is one; float32.
+        """Decode in windows, each with a latent frame of context on either side where there is one; float32, at most
+        `piece` frames at once.
 
         The last latent frame is repeated until windows are full; frames beyond 4(T-1)+1 are dropped.
         """
@@ -180,10 +182,11 @@ class TurboDecoder(nn.Module):
         for start in (0, *range(first, count, step)):
             stop = start + (step if start else first)
             before, after = int(start > 0), int(stop < count)
-            piece = self.decoder(z[:, :, start - before : stop + after], first=start == 0)
-            kept = piece[:, :, STRIDE_T * before : piece.shape[2] - STRIDE_T * after][:, :, :left].float()
-            left -= kept.shape[2]
-            yield kept
+            window = self.decoder(z[:, :, start - before : stop + after], first=start == 0)
+            window = window[:, :, STRIDE_T * before : window.shape[2] - STRIDE_T * after][:, :, :left]
+            left -= window.shape[2]
+            yield from (piece.float() for piece in window.split(self.piece, 2))
+            del window  # its memory is needed for the next one
 
 
 def load_turbo(

@@ -7,6 +7,7 @@ waits.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import finalize
@@ -138,14 +139,15 @@ class _Visits:
     def _fetch(self, position: int) -> None:
         slot, host = position % SLOTS, self.waiting[position].host
         target = self.buffers[slot][: host.numel()]
-        self.inside[slot] = position
+        self.inside[slot] = None  # until the copy is on its way: it may be broken off
         if self.stream is None:
             target.copy_(host)
-            return
-        self.stream.wait_stream(torch.cuda.current_stream(self.stream.device))  # the last user is done
-        with torch.cuda.stream(self.stream):
-            target.copy_(host, non_blocking=True)
-            self.copied[slot].record()
+        else:
+            self.stream.wait_stream(torch.cuda.current_stream(self.stream.device))  # the last user is done
+            with torch.cuda.stream(self.stream):
+                target.copy_(host, non_blocking=True)
+                self.copied[slot].record()
+        self.inside[slot] = position
 
 
 def _apart(tensor: Tensor) -> tuple[list[Tensor], Callable[[Iterator[Tensor]], Tensor]]:
@@ -176,3 +178,6 @@ def _lock(host: UInt8[Tensor, " bytes"]) -> None:
     runtime = cast(Any, torch.cuda.cudart())
     if int(runtime.cudaHostRegister(host.data_ptr(), host.numel(), 0)) == 0:
         finalize(host.untyped_storage(), runtime.cudaHostUnregister, host.data_ptr())
+        return
+    with suppress(RuntimeError):  # the refusal is remembered: the next kernel, whichever it is, reports it
+        torch.ones(1, device="cuda")

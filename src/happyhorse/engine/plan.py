@@ -16,11 +16,12 @@ from typing import Any, cast
 import torch
 
 from happyhorse import sizes
+from happyhorse.codec.turbo import STRIDE_T
 from happyhorse.engine.device import GB, Device
 from happyhorse.engine.job import Job, job
 from happyhorse.engine.offload import SLOTS, visitors
 from happyhorse.engine.quantise import WEIGHT_BYTES, Weights
-from happyhorse.engine.strips import widest
+from happyhorse.engine.strips import PIECE, widest
 from happyhorse.engine.work import Work, network, window_of_turbo
 from happyhorse.model.horse import Horse
 from happyhorse.model.layers import Layer, ModalLinear
@@ -39,6 +40,7 @@ WAN_ENCODE, WAN_DECODE = Work(4.7e6, 0.0, 18.8e3, 985), Work(18.9e6, 0.0, 55.5e3
 OOBLECK, OOBLECK_DECODE = 156_112_514, Work(5.05e9, 0.0, 177e6, 7_200_000)
 STRIPS = (1, 2, 4, 8, 16)  # more hardly save memory
 TEXT_HELD = GB // 4
+LATENTS = 13  # fp32 latents that are held while the network runs: UniPC's history, what is given, velocities
 TURBO, TURBO_WINDOW = 107_100_000, 7  # latent frames that a window gives; one more on either side is read
 
 
@@ -147,7 +149,8 @@ def ask(
 def _policies(job: Job, device: Device, weights: Weights) -> Iterator[Policy]:
     on_host = not device.is_host and _text(job).peak > device.free
     longer = max(job.width, job.height) // 16
-    useful = [n for i, n in enumerate(STRIPS) if i == 0 or widest(longer, n) < widest(longer, STRIPS[i - 1])]
+    useful = [1]
+    useful += [n for n in STRIPS[1:] if job.small_decoder and widest(longer, n) < widest(longer, useful[-1])]
     for swap in (False, True):
         for strips in useful:
             yield Policy(weights, swap, strips=strips, text_on_host=on_host)
@@ -251,35 +254,26 @@ def _network_need(name: str, job: Job, policy: Policy, device: Device) -> _Need:
         (job.fine, job.fine_grid, job.fine_passes) if fine else (job.base, job.grid, job.passes)
     )
     assert config and grid
-    work, n = _fine(job) if fine else _base(job), device.processes
+    n = device.processes
+    work = network(config, grid, job.audio_steps, job.words, n)
     on_device, copied = weight_bytes(config, policy.weights, policy.streamed[fine])
     waiting, stored = copied, weight_bytes(config, "bf16", 0)[0]
+    held = work.held + LATENTS * 4 * config.video_in_channels * grid.tokens
     if policy.weights != "bf16":  # loaded in bf16; then each matrix is read, written as bf16, and read again
         waiting = stored
         widest = max(2 * config.mlp_width(i) for i in range(config.num_layers)) * config.hidden_size
-        work = replace(work, moved=work.moved + waiting * 1.5 * n, held=work.held + 4 * widest * n)
-    heads = ceil(config.num_query_groups / n) / config.num_query_groups  # of the process with the most
-    share = Work(work.matrices / n, work.attention * heads, work.moved / n, work.held // n, work.calls)
+        work, held = replace(work, moved=work.moved + waiting * 1.5), held + 4 * widest
     numbers = (
         2 * (config.num_heads + config.num_query_groups) * config.head_dim * config.num_layers
     )  # of each token
     tokens = (grid.tokens + job.audio_steps + job.words) / n
     moved = copied + 2 * numbers * tokens * (n - 1) / n
-    return _Need(name, name, on_device, share * passes, waiting, moved * passes, stored)
+    return _Need(name, name, on_device, replace(work, held=held) * passes, waiting, moved * passes, stored)
 
 
 def _each(work: Work, times: int) -> Work:
     """Work per pixel or step, memory included."""
     return replace(work * times, held=work.held * times)
-
-
-def _base(job: Job) -> Work:
-    return network(job.base, job.grid, job.audio_steps, job.words)
-
-
-def _fine(job: Job) -> Work:
-    assert job.fine and job.fine_grid
-    return network(job.fine, job.fine_grid, job.audio_steps, job.words)
 
 
 def _text(job: Job) -> _Need:
@@ -294,8 +288,11 @@ def _decoding(job: Job, strips: int) -> _Need:
         return _Need("decode the picture", "video", 2 * WAN, work)
     longer, shorter = sorted((job.width // 16, job.height // 16), reverse=True)
     part = window_of_turbo(TURBO_WINDOW + 2, shorter, widest(longer, strips))
-    joined = 3 * 2 * job.width * job.height * 4 * (TURBO_WINDOW + 2) if strips > 1 else 0
-    work = replace(part * strips * ceil(job.grid.frames / TURBO_WINDOW), held=part.held + joined)
+    frame = 3 * job.width * job.height  # colours of all its pixels
+    joined = 2 * frame * STRIDE_T * (TURBO_WINDOW + 2) if strips > 1 else 0  # in bf16: strips that are done
+    last = PIECE if strips > 1 else STRIDE_T * TURBO_WINDOW  # frames still held, in fp32, with their pixels
+    work = part * strips * ceil(job.grid.frames / TURBO_WINDOW)
+    work = replace(work, held=part.held + joined + 2 * 4 * frame * last)
     return _Need("decode the picture", "turbo", 2 * TURBO, work)
 
 

@@ -17,12 +17,14 @@ HALO = 16
 """Latent columns on either side that a pixel can depend on: convolutions reach 14.75 in the published decoder."""
 
 SCALE = 16  # pixels across a latent
+PIECE = 8  # pixel frames that are given at once where memory is short: a whole window in float32 is 0.7 GB at 1080p
 
 
 def in_strips(turbo: TurboDecoder, strips: int) -> TurboDecoder:
-    """Let `turbo` decode every window in `strips` parts along its longer side, in place."""
+    """Let `turbo` decode windows in `strips` parts along their longer side, and give PIECE frames at once; in place."""
     if strips == 1:
         return turbo
+    turbo.piece = PIECE
     decoder: Any = turbo.decoder
     whole = decoder.forward
 

@@ -74,13 +74,16 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
     """Let `horse` compute its part of every sequence and return whole velocities, the same bits in all processes.
 
     All processes of `group` (None: all there are) must call it with equal arguments, without gradients. Raises
-    `ValueError` for more processes than the network has key-value heads.
+    `ValueError` for more processes than the network has key-value heads, and for one that mixes neighbours, who may
+    be elsewhere.
     """
     ranks, heads = dist.get_world_size(group), horse.config.num_query_groups
     check_heads(ranks, heads)
     if ranks == 1:
         return horse
-    part = _Part(group, dist.get_rank(group), shares(heads, ranks))
+    if horse.config.near_layers:
+        raise ValueError("a network with near_layers cannot be shared among processes; start one")
+    part = Part(group, dist.get_rank(group), shares(heads, ranks))
     horse.register_forward_pre_hook(part.cut, with_kwargs=True)
     horse.register_forward_hook(part.join)
     for layer in cast("list[Layer]", horse.block.layers):
@@ -89,15 +92,19 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
 
 
 @dataclass(eq=False)
-class _Part:
-    """What this process does of the sequence at hand, which all processes know the lengths of."""
+class Part:
+    """What this process, number `rank` of its `group`, does of the sequence at hand, which all know the lengths of.
+
+    `heads` are key-value heads and `rows` tokens of each process, `sizes` those of the whole sequence, (Lv, La, Lt);
+    `mask` [B, 1, 1, L] is true where a token may be seen.
+    """
 
     group: dist.ProcessGroup | None
     rank: int
-    heads: list[int]  # key-value heads of each process
-    rows: list[int] = field(default_factory=list)  # tokens of each process
-    sizes: tuple[int, int, int] = (0, 0, 0)  # Lv, La, Lt of the whole sequence
-    mask: Tensor | None = None  # [B, 1, 1, L]
+    heads: list[int]
+    rows: list[int] = field(default_factory=list)
+    sizes: tuple[int, int, int] = (0, 0, 0)
+    mask: Tensor | None = None
 
     def cut(self, module: Any, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """Own rows of what `Horse.forward` takes: tokens [B, n, C], coordinates [B, L, 9], `given` [B, Lv + La]."""
@@ -134,30 +141,39 @@ class _Part:
         def attend_together(
             q: Tensor, k: Tensor, v: Tensor, mask: None, video_tokens: int, window: Window | None
         ) -> Tensor:
-            batch, (ratio, width) = q.shape[0], (q.shape[2] // k.shape[2], q.shape[3])
-            grouped = rearrange(q, "b l (g r) d -> g l b r d", r=ratio)
-            keyed = (rearrange(t, "b l g d -> g l b 1 d") for t in (k, v))
-            sent = torch.cat([grouped, *keyed], 3).flatten()  # by key-value head: query heads, key, value
-            unit = batch * (ratio + 2) * width
-            here, own = self.heads[self.rank], self.rows[self.rank]
-            got = self._exchange(
-                sent, [n * own * unit for n in self.heads], [here * n * unit for n in self.rows]
-            )
-            pieces = [t.view(here, -1, batch, ratio + 2, width) for t in got]
-            whole = rearrange(torch.cat(pieces, 1), "g l b r d -> b l g r d")
-            q, k, v = whole[..., :ratio, :].flatten(2, 3), whole[..., ratio, :], whole[..., ratio + 1, :]
-
-            out = attend(q, k, v, self.mask, self.sizes[0], window)
-            sent = rearrange(out, "b l h d -> l b h d").flatten()
-            unit = batch * ratio * width
-            got = self._exchange(
-                sent, [n * here * unit for n in self.rows], [own * n * unit for n in self.heads]
-            )
-            return rearrange(torch.cat([t.view(own, batch, -1, width) for t in got], 2), "l b h d -> b l h d")
+            return self._to_tokens(attend(*self._to_heads(q, k, v), self.mask, self.sizes[0], window))
 
         return attend_together
 
-    def _exchange(
+    def _to_heads(
+        self,
+        q: Float[Tensor, "B own H K"],
+        k: Float[Tensor, "B own G K"],
+        v: Float[Tensor, "B own G K"],
+    ) -> tuple[Float[Tensor, "B L h K"], Float[Tensor, "B L g K"], Float[Tensor, "B L g K"]]:
+        """All heads of the own tokens, traded for the own heads of all tokens."""
+        batch, (ratio, width) = q.shape[0], (q.shape[2] // k.shape[2], q.shape[3])
+        grouped = rearrange(q, "b l (g r) d -> g l b r d", r=ratio)
+        keyed = (rearrange(t, "b l g d -> g l b 1 d") for t in (k, v))
+        sent = torch.cat([grouped, *keyed], 3).flatten()  # by key-value head: query heads, key, value
+        here, own, unit = self.heads[self.rank], self.rows[self.rank], batch * (ratio + 2) * width
+        got = self.exchange(sent, [n * own * unit for n in self.heads], [here * n * unit for n in self.rows])
+        pieces = [t.view(here, -1, batch, ratio + 2, width) for t in got]
+        whole = rearrange(torch.cat(pieces, 1), "g l b r d -> b l g r d")
+        return whole[..., :ratio, :].flatten(2, 3), whole[..., ratio, :], whole[..., ratio + 1, :]
+
+    def _to_tokens(self, out: Float[Tensor, "B L h K"]) -> Float[Tensor, "B own H K"]:
+        """And back."""
+        batch, heads, width = out.shape[0], out.shape[2], out.shape[3]
+        sent = rearrange(out, "b l h d -> l b h d").flatten()
+        own = self.rows[self.rank]
+        unit = batch * heads // self.heads[self.rank] * width  # numbers of a token for one key-value head
+        got = self.exchange(
+            sent, [n * batch * heads * width for n in self.rows], [own * n * unit for n in self.heads]
+        )
+        return rearrange(torch.cat([t.view(own, batch, -1, width) for t in got], 2), "l b h d -> b l h d")
+
+    def exchange(
         self, sent: Float[Tensor, " n"], give: list[int], take: list[int]
     ) -> tuple[Float[Tensor, " _"], ...]:
         """All-to-all of flat parts: `give[i]` numbers to process i, `take[i]` from it."""

@@ -13,12 +13,14 @@ from weakref import ref
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from happyhorse.codec.turbo import TurboConfig, TurboDecoder
+from happyhorse.engine.ulysses import Part, shares
 from happyhorse.model.attention import Window
 from happyhorse.model.horse import Horse
 from happyhorse.model.layers import Layer
@@ -69,17 +71,25 @@ def measure(run: Callable[[], object]) -> Work:
 
 
 @cache
-def network(config: HorseConfig, grid: Grid, audio_steps: int, words: int) -> Work:
-    """One pass of the denoiser over one clip of `grid`, `audio_steps` and `words` tokens.
+def network(config: HorseConfig, grid: Grid, audio_steps: int, words: int, processes: int = 1) -> Work:
+    """One pass of the denoiser over one clip of `grid`, `audio_steps` and `words` tokens; what the first of several
+    `processes` does of it, which does the most.
 
     Layers of one kind are run once and counted as often as they occur.
     """
+    widths = (config.video_in_channels, config.audio_in_channels, config.text_in_channels)
     with torch.device("meta"):
         horse, coords = Horse(config), coordinates(grid, audio_steps, words, "v2")
-        sizes = (grid.tokens, audio_steps, words)
-        widths = (config.video_in_channels, config.audio_in_channels, config.text_in_channels)
-        tokens = [torch.empty(1, n, width) for n, width in zip(sizes, widths, strict=True)]
-        x = torch.empty(1, sum(sizes), config.hidden_size)
+        counts = (grid.tokens, audio_steps, words)
+        inputs = (*(torch.empty(1, n, width) for n, width in zip(counts, widths, strict=True)), coords)
+    if processes > 1:
+        part = _First(None, 0, shares(config.num_query_groups, processes))
+        inputs, _ = part.cut(horse, inputs, {})
+        for layer in cast("list[Layer]", horse.block.layers):
+            layer.attention.attend = part.attending(layer.attention.attend)
+    *tokens, coords = inputs
+    sizes = (tokens[0].shape[1], tokens[1].shape[1], tokens[2].shape[1])
+    x = torch.empty(1, sum(sizes), config.hidden_size, device="meta")
     rotation, window = horse.adapter.rope(coords), Window(grid.frame_tokens)
     kinds: dict[tuple[Any, ...], list[Layer]] = {}
     for i, layer in enumerate(cast("list[Layer]", horse.block.layers)):
@@ -98,6 +108,16 @@ def window_of_turbo(frames: int, rows: int, columns: int) -> Work:
         turbo = TurboDecoder(TurboConfig()).bfloat16()
         latents = torch.empty(1, turbo.config.latent_channels, frames, rows, columns, dtype=torch.bfloat16)
     return measure(lambda: turbo.decoder(latents, first=False).float())
+
+
+class _First(Part):
+    """The first of several processes, without the others: what it gets has the right size, and nothing in it."""
+
+    def exchange(
+        self, sent: Float[Tensor, " n"], give: list[int], take: list[int]
+    ) -> tuple[Float[Tensor, " _"], ...]:
+        """Room for what would come."""
+        return sent.new_empty(sum(take)).split(take)
 
 
 def _tensors(value: object) -> Iterator[Tensor]:

@@ -2,8 +2,9 @@
 
 Each condition is tried on the same scenes with the same seeds. Pictures are compared with what was given; where parts
 of a clip meet, the change across the seam is compared with the changes beside it; a word of a prompt is exchanged to
-see whether what it names changes, and nothing else. The figures of a clip are kept beside it, so that a measurement
-that was stopped goes on.
+see whether what it names changes, and nothing else. Pictures of a subject and edits are tried where a model has learnt
+them, and an edit is compared with the render of what was asked for. The figures of a clip are kept beside it, so that a
+measurement that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from happyhorse import config, media
-from happyhorse.eval import run
+from happyhorse.eval import beside, run
 from happyhorse.eval.asks import main_color
 from happyhorse.eval.clips import PERFECT, moments
 from happyhorse.eval.intervals import Figure, bootstrap, share
@@ -40,6 +42,7 @@ Video = UInt8[np.ndarray, "F H W 3"]
 
 KEY = 0.5  # where the key frame lies, as a share of the clip
 SPAN = (0.35, 0.65)  # what is made again of a clip, as shares of it
+FOLLOWED = ("word followed", "followed")  # figures that are 0 or 1
 BESIDE = 4  # changes from frame to frame, on either side of a seam, that it is compared with
 
 
@@ -79,12 +82,14 @@ class Made:
 class Condition:
     """One way to condition: the fields of its request for a scene, and the figures of what was made, by name.
 
-    `asks` may leave a scene out (None): one word of whose prompt, say, cannot be exchanged.
+    `asks` may leave a scene out (None): one word of whose prompt, say, cannot be exchanged. What a model must have
+    `learnt` to be tried at all is named as in `generate.learnt`.
     """
 
     name: str
     asks: Callable[[Given], dict[str, Any] | None]
     figures: Callable[[Given, Made], dict[str, float]]
+    learnt: str | None = None
 
 
 def _frame(given: Given, made: Made, place: int) -> dict[str, float]:
@@ -231,6 +236,13 @@ CONDITIONS = (
         _retaken,
     ),
     Condition("another colour word", _worded, _word),
+    Condition("pictures of a subject", beside.referred, beside.recognised, "references"),
+    *(
+        Condition(
+            f"{kind} edited", partial(beside.edited, kind=kind), partial(beside.done, kind=kind), "edit"
+        )
+        for kind in beside.KINDS
+    ),
 )
 
 
@@ -257,12 +269,16 @@ def measure(
 ) -> dict[str, dict[str, Figure]]:
     """Figures by condition: means over `count` scenes with 95 % intervals, and under "clips" how many there were.
 
-    Clips and their figures are kept in the plan's folder, by condition. `progress(condition, done, total)` counts
+    Clips and their figures are kept in the plan's folder, by condition; what the model has not learnt is left out.
+    `progress(condition, done, total)` counts
     clips. Raises ValueError where there are too few scenes.
     """
     asked = list(run.asks(count, run.length(plan)))
     found = {}
+    learnt = load(plan.model).facts.get("learnt", ())
     for condition in conditions:
+        if condition.learnt is not None and condition.learnt not in learnt:
+            continue
         jobs = [(plan, condition.name, one) for one in asked]
 
         def done(many: int, name: str = condition.name) -> None:
@@ -286,7 +302,7 @@ def _gather(each: list[dict[str, float]]) -> dict[str, Figure]:
         values = [one[name] for one in each if name in one]
         figures[name] = (
             share(int(sum(values)), len(values))
-            if name == "word followed"
+            if name in FOLLOWED
             else bootstrap(values, lambda some: float(np.mean(some)), generator)
         )
     return figures
@@ -310,7 +326,7 @@ def _try(job: tuple[Plan, str, Asked]) -> dict[str, float] | None:
     fields = condition.asks(scene)
     if fields is None:
         return None
-    own = {"extend", "video", "retake"} & fields.keys()  # the clip says how long it is
+    own = {"extend", "video", "retake", "edit"} & fields.keys()  # the clip says how long it is
     usual = {key: value for key, value in plan.fields.items() if key != "seconds"}
     length = {} if own else {"seconds": scene.seconds}
     words = fields.pop("prompt", scene.prompt)

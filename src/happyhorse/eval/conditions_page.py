@@ -30,7 +30,11 @@ MEANINGS = """- *Kept*: PSNR in dB of the frames that were given, against the pi
 - *Offset*: between events seen and heard, in ms, + is sound late; *in time*: share of the events seen that have a
   sound within the window of ITU-R BT.1359.
 - *Word followed*: one colour word of the prompt is exchanged, with the same seed; the judge finds the new colour,
-  and still the same family."""
+  and still the same family.
+- *Followed*: pictures of the subject show its colour, which the prompt leaves out, and the judge finds it; an
+  edit, worded as none of the training: what should change is nearer to the render of what was asked for than to what it
+  was, or the judge hears the sound that was asked for. What an edit should not change is measured under *kept*.
+  Both only where a model has learnt them."""
 COLUMNS = {
     "kept": 1,
     "codec": 1,
@@ -40,9 +44,10 @@ COLUMNS = {
     "offset": 0,
     "in time": 0,
     "word followed": 0,
+    "followed": 0,
 }
 """What is measured, and the digits to show; shares, of which there are some, are shown in per cent."""
-SHARES = ("untouched", "in time", "word followed")
+SHARES = ("untouched", "in time", "word followed", "followed")
 
 
 def markdown(figures: Mapping[str, Mapping[str, Figure]], what: str) -> str:

@@ -1,11 +1,12 @@
 """USE, second stage: the prompt becomes text tokens, what is given becomes clean latents.
 
 A clean token is a condition (decision 0001). So there is one form for all of them, a first frame, a sound, the rest of
-a clip of which a span is made anew: latents, and masks that say which of them are known.
+a clip of which a span is made anew: latents, and masks that say which of them are known. What is no part of the clip,
+pictures of a subject or the clip that is edited, stands beside it (decision 0019).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
+from happyhorse.generate.denoiser import Beside
+from happyhorse.generate.learnt import check
 from happyhorse.generate.material import Material
 from happyhorse.generate.model import Model
 from happyhorse.generate.noise import Draw, of_seed
@@ -36,12 +39,14 @@ class Known:
     """Latents of which some are known.
 
     `video` [1, C, T, Y, X] and `audio` [1, S, Ca] hold the known ones where `frames` [T] and `steps` [S] are true.
+    `beside` is what stands beside them, if anything does.
     """
 
     video: Float[Tensor, "one C T Y X"]
     audio: Float[Tensor, "one S Ca"]
     frames: Bool[Tensor, " T"]
     steps: Bool[Tensor, " S"]
+    beside: Beside | None = None
 
     @classmethod
     def nothing(cls, shape: ClipShape, device: torch.device) -> "Known":
@@ -67,7 +72,7 @@ class Known:
         )
         audio[:, there] = torch.where(steps[there, None], audio[:, there], made["audio"])
         frames[: window.stop], steps[: there.stop] = True, True
-        return Known(video, audio, frames, steps)
+        return Known(video, audio, frames, steps, self.beside)
 
     def put_back(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """`state` ("video" [1, C, T, Y, X], "audio" [1, S, Ca]) with the known latents in their places, clean."""
@@ -94,10 +99,15 @@ class Conditions:
 def condition(request: Request, model: Model, material: Material, draw: Draw | None = None) -> Conditions:
     """Read the prompt, and encode what is given; `draw` is where noise comes from (None: the seed).
 
-    Raises ValueError for a prompt that the model cannot read.
+    Raises ValueError for a prompt that the model cannot read, and for what it has not learnt to go by.
     """
+    check(model.name, model.facts, request)
+    draw = draw or of_seed(request.seed)
     reading = model.read(request, material)
-    known = encode(material, model, draw or of_seed(request.seed))
+    known = encode(material, model, draw)
+    stands = beside(material, model, draw)
+    if stands is not None:
+        known = replace(known or Known.nothing(material.part, model.device), beside=stands)
     return Conditions(reading.words, known, reading.notes, reading.spoken)
 
 
@@ -124,6 +134,22 @@ def encode(material: Material, model: Model, draw: Draw) -> Known | None:
         known.audio[:, :count] = model.encode_audio(_heard(material, count, model.hears), count, draw)
         known.steps[:] = torch.from_numpy(material.steps)
     return known if known.frames.any() or known.steps.any() else None
+
+
+def beside(material: Material, model: Model, draw: Draw) -> Beside | None:
+    """What stands beside the clip, as latents: pictures, coded as first frames are, or a clip to edit; else None."""
+    pictures, video, audio = None, None, None
+    if material.references:
+        pictures = torch.cat([model.encode_video(picture[None]) for picture in material.references], 2)
+        pictures = pictures.transpose(1, 2)
+    if material.source is not None:
+        shape, source = material.part, material.source
+        frames = source.video[: shape.video.decoded_frames]
+        frames = np.concatenate([frames, frames[-1:].repeat(shape.video.decoded_frames - len(frames), 0)])
+        video = torch.cat([latents for _, latents in _in_pieces(frames, model)], 2)
+        wave = resample(source.audio, source.rate, model.hears)
+        audio = model.encode_audio(wave, shape.audio.steps, draw)
+    return None if pictures is None and video is None else Beside(pictures, video, audio)
 
 
 def _in_pieces(

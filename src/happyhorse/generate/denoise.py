@@ -1,7 +1,7 @@
 """USE, third stage: noise becomes the latents of one clip, along the velocity of the denoiser."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from happyhorse.generate.noise import Draw
 from happyhorse.values import ClipShape, Latents, Request
 
 STAGE = "base"
-KNOWN = ("video", "audio", "frames", "steps")  # fields of Known
+KNOWN = ("video", "audio", "frames", "steps")  # fields of Known that grow window by window
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def denoise(
     layout = windows.layout(shape.video.latent[0], windows.longest(model, shape.fps))
     first = (resume.done - 1) // request.steps if resume else 0
     if resume and first:
-        known = Known(**{field: resume.tensors[f"known {field}"] for field in KNOWN})
+        known = replace(known, **{field: resume.tensors[f"known {field}"] for field in KNOWN})
     for number, window in enumerate(layout[first:], first):
         stage = f"{STAGE}/{number}" if number else STAGE
         told = conditions if len(layout) == 1 else windows.cut(conditions, known, window, model)

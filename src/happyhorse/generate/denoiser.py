@@ -1,9 +1,14 @@
 """The small model as a whole: words and noisy latents in, velocities of the latents out.
 
+What is to be gone by and is no part of the clip, pictures of a subject or the clip that an edit starts from, stands
+beside it (`Beside`): more tokens of the same kinds, always clean, at times of their own.
+
 It joins the text embedder (`codec.text`) and the single-stream network (`model.horse`) and hides tokens from
 everything else: training, distillation and sampling speak latents.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +25,53 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid, coordinates, patchify, unpatchify
 
 PACE = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Clean latents that stand beside a clip [B, C, T, Y, X] with sound [B, S, Ca]; B may be 1 for several clips.
+
+    references: still pictures of a subject, R of them; video, audio: the clip to edit, of the same shape as what is
+    made of it, both or none.
+    """
+
+    references: Float[Tensor, "b R C Y X"] | None = None
+    video: Float[Tensor, "b C T Y X"] | None = None
+    audio: Float[Tensor, "b S Ca"] | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.video is None) == (self.audio is None), "a clip to edit has a picture and a sound"
+
+    @property
+    def pictures(self) -> int:
+        """R: how many reference pictures there are."""
+        return 0 if self.references is None else self.references.shape[1]
+
+    def to(self, device: torch.device) -> "Beside":
+        """The same on another device."""
+        parts = (self.references, self.video, self.audio)
+        return Beside(*(None if part is None else part.to(device) for part in parts))
+
+    def tokens(self, rows: int) -> tuple[list[Float[Tensor, "B n Cv"]], list[Float[Tensor, "B n Ca"]]]:
+        """Tokens to stand after those of the video, and after those of the audio, of `rows` clips."""
+        videos = [] if self.references is None else [self.references.transpose(1, 2)]  # a picture is a frame
+        videos += [] if self.video is None else [self.video]
+        video = [patchify(latents).expand(rows, -1, -1) for latents in videos]
+        return video, [] if self.audio is None else [self.audio.expand(rows, -1, -1)]
+
+    @staticmethod
+    def stacked(each: Sequence["Beside"]) -> "Beside":
+        """Those of several clips as one; all have the same parts."""
+
+        def cat(parts: list[Tensor | None]) -> Tensor | None:
+            found = [part for part in parts if part is not None]
+            return torch.cat(found) if found else None
+
+        return Beside(
+            cat([one.references for one in each]),
+            cat([one.video for one in each]),
+            cat([one.audio for one in each]),
+        )
 
 
 class Denoiser(nn.Module):
@@ -49,32 +101,33 @@ class Denoiser(nn.Module):
         times: Float[Tensor, "B n"],
         given_video: Bool[Tensor, "B T"],
         given_audio: Bool[Tensor, "B S"],
+        beside: Beside | None = None,
     ) -> tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B S Ca"]]:
         """Velocities v = noise - clean of both latents, fp32.
 
-        Where the configuration says `around`, the noisy latents themselves go round the network: it adds what is
-        missing, which at the highest noise, where a clip is decided, is minus the clean latents. Carried through a
-        stream hardly wider than a token they would leave little room for anything else (the case made for predicting
-        clean data by Li and He 2025, arXiv 2511.13720).
-
         `ids` and `times` are what `codec.text.tokenize` gives, padded with zeros; `given_*` say which latent frames
-        and audio steps are clean conditions.
+        and audio steps are clean conditions; what stands `beside` the clip, if anything, is all given.
         """
-        grid = Grid.of(*video.shape[2:])
-        coords = coordinates(grid, audio.shape[1], times, "clock")
-        given = torch.cat([given_video.repeat_interleave(grid.frame_tokens, 1), given_audio], 1)
+        grid, beside = Grid.of(*video.shape[2:]), beside or Beside()
+        source = beside.video is not None
+        coords = coordinates(grid, audio.shape[1], times, "clock", references=beside.pictures, source=source)
+        more_video, more_audio = beside.tokens(len(video))
+        seen, heard = torch.cat([patchify(video), *more_video], 1), torch.cat([audio, *more_audio], 1)
+        given = [given_video.repeat_interleave(grid.frame_tokens, 1), given_audio]
+        for place, more in ((1, more_video), (3, more_audio)):
+            extra = sum(part.shape[1] for part in more)
+            given.insert(place, given_video.new_ones(len(video), extra))
         mask = (ids > 0).any(-1)
         out_video, out_audio = self.horse(
-            patchify(video),
-            audio,
+            seen,
+            heard,
             self.text(ids),
             coords,
             text_mask=None if mask.all() else mask,
-            given=given,
+            given=torch.cat(given, 1),
             grid=grid,
         )
-        said = unpatchify(out_video, grid), out_audio
-        return (video + said[0], audio + said[1]) if self.horse.config.around else said
+        return unpatchify(out_video[:, : grid.tokens], grid), out_audio[:, : audio.shape[1]]
 
     def pace(self, name: str) -> float:
         """Factor on the learning rate of the parameter `name`: shares of neighbours are few, small and learnt last."""
@@ -126,7 +179,11 @@ def load_denoiser(path: str | Path, student: str | Path | None = None) -> tuple[
             raise ValueError(
                 f"{student} was made from other weights than {path}; put the weights of its base there"
             )
-        weights, facts = merge(part.weights, adapter.weights), part.facts | adapter.facts
+        own = {
+            "learnt": [],
+            "base_learnt": part.facts.get("learnt", []),
+        }  # a student says itself what it learnt
+        weights, facts = merge(part.weights, adapter.weights), part.facts | own | adapter.facts
         part = checkpoint.Checkpoint("denoiser", part.config, weights, facts)
     model = Denoiser(
         config.build(HorseConfig, part.config["horse"]), config.build(TextConfig, part.config["text"])

@@ -17,12 +17,12 @@ from happyhorse.values import Clip, Format, Request, decoded_frames, latent_fram
 def settle(request: Request, format: Format, asked: Collection[str], speaks: bool = True) -> Request:
     """`request` with the length in s and the size in px that follow from what is given, where `asked` names them not.
 
-    A retake is as long as its clip, a clip with a given sound as long as that, one with a given picture as long as
-    that; any other has its own length, or (of a model that `speaks` by the clock) the one that its spoken lines take at
-    their usual speed, or that its last key frame needs, if that is more. The size is that of a given clip where it can
-    be made. Raises ValueError where none of the lengths that can be made is enough.
+    A retake or an edit is as long as its clip, a clip with a given sound as long as that, one with a given picture as
+    long as that; any other has its own length, or (of a model that `speaks` by the clock) the one that its spoken lines
+    take at their usual speed, or that its last key frame needs, if that is more. The size is that of a given clip where
+    it can be made. Raises ValueError where none of the lengths that can be made is enough.
     """
-    clip = request.retake or request.extend or request.video
+    clip = request.retake or request.extend or request.video or request.edit
     size, frames = _measure(clip, format) if clip is not None else (None, 0)
     changes: dict[str, Any] = {}
     if size and not {"width", "height"} & set(asked) and format.allows(*size):
@@ -31,6 +31,8 @@ def settle(request: Request, format: Format, asked: Collection[str], speaks: boo
         raise ValueError(
             "a retake is as long as its clip; leave out seconds, and say with span what to make anew"
         )
+    if request.edit is not None and "seconds" in asked:
+        raise ValueError("an edit is as long as its clip; leave out seconds, or cut the clip first")
     if "seconds" not in asked:
         changes["seconds"] = _seconds(request, format, frames, speaks)
     return replace(request, **changes)
@@ -38,7 +40,7 @@ def settle(request: Request, format: Format, asked: Collection[str], speaks: boo
 
 def _seconds(request: Request, format: Format, frames: int, speaks: bool) -> float:
     shortest, longest = format.lengths
-    if request.retake is not None or request.video is not None:
+    if any(clip is not None for clip in (request.retake, request.video, request.edit)):
         return frames / format.fps
     if request.audio is not None:
         heard = (

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from happyhorse.generate.fit import fit_clip, fit_picture
 from happyhorse.generate.sound import hear
-from happyhorse.values import ClipShape, Format, Request, decoded_frames, latent_frames
+from happyhorse.values import Clip, ClipShape, Format, Request, decoded_frames, latent_frames
 
 OVERLAP = 6
 """Latent frames (21 frames, 0.84 s) that at least go before what is made, where the clip to go on from has as many."""
@@ -30,7 +30,8 @@ class Material:
     `video`; video: uint8 [f, H, W, 3], the given clip in the size of the whole and on its clock; audio: float32 [n] at
     whole.audio.rate, the given sound on that clock; stills: fitted pictures by latent frame of the part; frames [T] and
     steps [S]: which latents of the part hold what is given in `video` and `audio`; room: from and to which second of
-    the part lines may be spoken; notes: what the person who asked should know, one sentence each.
+    the part lines may be spoken; notes: what the person who asked should know, one sentence each. Beside all that:
+    references: fitted pictures of a subject; source: the clip that an edit starts from, fitted, on the clock.
     """
 
     whole: ClipShape
@@ -44,6 +45,8 @@ class Material:
     audio: Float32[np.ndarray, " n"] | None = None
     stills: Mapping[int, UInt8[np.ndarray, "H W 3"]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    references: tuple[UInt8[np.ndarray, "H W 3"], ...] = ()
+    source: Clip | None = None
 
 
 def gather(request: Request, format: Format, window: int | None = None) -> Material:
@@ -51,6 +54,22 @@ def gather(request: Request, format: Format, window: int | None = None) -> Mater
 
     Raises ValueError, with a remedy, for what cannot be read, and for times outside of the clip.
     """
+    material = _laid_out(request, format, window)
+    if not request.references:
+        return material
+    video, notes, pictures = material.part.video, list(material.notes), []
+    for number, reference in enumerate(request.references, 1):
+        name = f"reference {number}" if len(request.references) > 1 else "the reference"
+        picture, remarks = fit_picture(reference, name, video.width, video.height)
+        pictures.append(picture)
+        notes += remarks
+    return replace(material, references=tuple(pictures), notes=tuple(notes))
+
+
+def _laid_out(request: Request, format: Format, window: int | None) -> Material:
+    """All but the references."""
+    if request.edit is not None:
+        return _edit(request, format)
     if request.retake is not None:
         return _retake(request, format, window)
     if request.extend is not None:
@@ -72,6 +91,27 @@ def gather(request: Request, format: Format, window: int | None = None) -> Mater
         steps=~plain.steps,
         stills=stills,
         notes=notes + remarks,
+    )
+
+
+def _edit(request: Request, format: Format) -> Material:
+    """A clip is made of another one, which stands beside it; of that the picture or the sound is kept where asked."""
+    assert request.edit is not None
+    source, notes = fit_clip(request.edit, "the clip to edit", format, request.width, request.height)
+    shape = format.holding(len(source.video), request.width, request.height)
+    frames, steps = _nothing(shape)
+    picture, sound = request.keep == "picture", request.keep == "sound"
+    return Material(
+        shape,
+        shape,
+        ~frames if picture else frames,
+        ~steps if sound else steps,
+        range(0 if picture else len(source.video)),
+        (0.0, shape.seconds),
+        video=source.video if picture else None,
+        audio=source.audio if sound else None,
+        notes=tuple(notes),
+        source=source,
     )
 
 

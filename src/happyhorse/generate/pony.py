@@ -20,6 +20,7 @@ from happyhorse.flow.samplers import State, Velocity
 from happyhorse.generate.complete import complete
 from happyhorse.generate.denoiser import Denoiser, pad_tokens
 from happyhorse.generate.language import Line, read_lines
+from happyhorse.generate.learnt import check
 from happyhorse.generate.model import Reading, Refine, Start
 from happyhorse.generate.noise import Draw
 from happyhorse.generate.speech import place, seconds_for
@@ -80,7 +81,9 @@ class Pony:
             }
             trained |= large | {"upscale_steps": self.upscaling["sampler"]["steps"]}
         defaults = trained | self.facts.get("defaults", {})
-        return complete(self.name, self.format, defaults, True, prompt, asked)
+        request = complete(self.name, self.format, defaults, True, prompt, asked)
+        check(self.name, self.facts, request)
+        return request
 
     @property
     def device(self) -> torch.device:
@@ -99,11 +102,16 @@ class Pony:
     def read(self, request: Request, material: "Material") -> Reading:
         """The caption before the clip, and each phoneme of its lines where it sounds.
 
-        Raises ValueError for a quotation mark that is not closed, and for spoken words that do not fit or cannot be
-        spoken here.
+        Raises ValueError for a quotation mark that is not closed, for spoken words that do not fit or cannot be
+        spoken here, and for such words where a clip is edited.
         """
         shape = material.part
         caption, lines, remarks = read_lines(request.prompt, request.language)
+        if lines and request.edit is not None:
+            raise ValueError(
+                "an edit leaves what is said as it is; leave out the words in quotation marks, or take the clip's span "
+                "again with --retake"
+            )
         phones = [] if material.steps.all() else _spoken(lines, request, material)
         settings = self.denoiser.text.config
         prompt = text.tokenize(caption, phones, settings, shape.fps / 4)
@@ -155,6 +163,7 @@ class Pony:
                 words.times[:rows],
                 known.frames.expand(rows, -1),
                 known.steps.expand(rows, -1),
+                known.beside,
             )
             return {
                 name: guide(v[:1], (weight, v[1:] if rows == 2 else None))

@@ -1,10 +1,10 @@
 """USE, last stage: sign a finished file as made by a machine (C2PA content credentials).
 
 The manifest says that the clip is trained algorithmic media (the IPTC term; a composite with it where a given sound
-or clip is part of the file), which software and model made it, from which seed, and the SHA-256 of the prompt: whoever
-has the prompt can check it, nobody can read it off the file. It is signed with a certificate made for this process
-alone. So a viewer can tell that the file has not been changed since and that it is generated; who made it is not
-claimed, and two clips cannot be linked by it.
+or clip is part of the file, or was edited), which software and model made it, from which seed, and the SHA-256 of the
+prompt: whoever has the prompt can check it, nobody can read it off the file. It is signed with a certificate made for
+this process alone. So a viewer can tell that the file has not been changed since and that it is generated; who made it
+is not claimed, and two clips cannot be linked by it.
 """
 
 import datetime
@@ -24,8 +24,14 @@ from happyhorse.values import Request
 MIME = {".mp4": "video/mp4"}
 MACHINE_MADE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-KEPT = ("audio", "video", "extend", "retake")  # what is given that is in the file as it was
-GIVEN = ("first_frame", "last_frame", "key_frames", *KEPT)
+KEPT = (
+    "audio",
+    "video",
+    "extend",
+    "retake",
+    "edit",
+)  # what is given that is in the file, as it was or edited
+GIVEN = ("first_frame", "last_frame", "key_frames", "references", *KEPT)
 ASSERTION = "org.happyhorse.generation"
 
 

@@ -39,7 +39,9 @@ BASE = {"steps": 32, "sampler": "unipc", "guidance": 5.0, "audio_guidance": 5.0}
 CORRUPTION = 220  # entry of the corruption table with which super-resolution begins
 LATE_GUIDANCE = 2.0  # of the picture, at most, in the lower half of the noise levels
 FIRST_GUIDANCE = 2.0  # of super-resolution, at most, in the first latent frames
-UNTRAINED = ("last_frame", "key_frames", "video", "extend", "retake", "language")
+UNTRAINED = (
+    "last_frame", "key_frames", "references", "video", "extend", "retake", "edit", "keep", "language"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Published:
         Raises ValueError for what these weights were not trained for.
         """
         given = {name for name, value in asked.items() if value is not None}
-        given -= {"key_frames"} if not asked.get("key_frames") else set()
+        given -= {name for name in ("key_frames", "references") if not asked.get(name)}
         untrained = [name for name in UNTRAINED if name in given]
         if untrained:
             raise ValueError(

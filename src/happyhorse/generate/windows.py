@@ -5,12 +5,14 @@ the last ones of the window before, given clean: to the denoiser it is the conti
 to hide: latents are not averaged, and one pass of the codec decodes them all.
 """
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from happyhorse.generate.condition import SETTLE, Conditions, Known
-from happyhorse.generate.denoiser import pad_tokens
+from happyhorse.generate.denoiser import Beside, pad_tokens
 from happyhorse.generate.material import OVERLAP
 from happyhorse.generate.model import Model
 from happyhorse.generate.pony import Tokens
@@ -45,12 +47,25 @@ def cut(told: Conditions, known: Known, window: range, model: Model) -> Conditio
     if start:
         video = torch.cat([_alone(known.video[:, :, : start + 1], model), video[:, :, 1:]], 2)
     here = Known(video, known.audio[:, steps], known.frames[start:stop], known.steps[steps])
+    if known.beside is not None:
+        here = replace(here, beside=_beside(known.beside, window, steps, model))
     times, ids = told.words.times[0].cpu(), told.words.ids[0].cpu()
     meant = (ids > 0).any(-1) & ((times < 0) | ((times >= start) & (times < stop)))
     shifted = torch.where(times < 0, times, times - start)
     prompt = (ids[meant], shifted[meant])
     padded = pad_tokens([prompt, (ids[:0], times[:0])], ids.shape[-1])
     return Conditions(Tokens(*(tokens.to(model.device) for tokens in padded)), here, told.notes)
+
+
+def _beside(whole: Beside, window: range, steps: slice, model: Model) -> Beside:
+    """What stands beside one window: all of the pictures, and the same part of a clip to edit."""
+    if whole.video is None or whole.audio is None:
+        return whole
+    video = whole.video[:, :, window.start : window.stop]
+    if window.start:
+        first = _alone(whole.video[:, :, : window.start + 1], model)
+        video = torch.cat([first, video[:, :, 1:]], 2)
+    return Beside(whole.references, video, whole.audio[:, steps])
 
 
 def _alone(video: Float[Tensor, "one C t Y X"], model: Model) -> Float[Tensor, "one C one Y X"]:

@@ -19,8 +19,8 @@ from happyhorse.model.attention import Window, attend
 from happyhorse.model.presets import HorseConfig
 
 NORM_EPS = 1e-6
-TOKENS_PER_CHUNK = 16_384
-"""Without gradients the MLP of longer sequences runs in pieces: 65k tokens of the 15B would need 7 GB at once."""
+TOKENS_PER_CHUNK = 8192
+"""Without gradients the MLP of longer sequences runs in pieces: 65k tokens of the 15B would need 20 GB at once."""
 
 Sizes = tuple[int, int, int]
 Rotation = tuple[Float[Tensor, "#B L 1 A"], Float[Tensor, "#B L 1 A"]]
@@ -171,8 +171,8 @@ class Mlp(nn.Module):
         """What the MLP adds to the stream, fp32."""
         if torch.is_grad_enabled() or x.shape[1] <= TOKENS_PER_CHUNK:
             return self._tokens(x, sizes)
-        pieces, done = [], 0
-        for piece in x.split(TOKENS_PER_CHUNK, 1):
+        pieces, done, count = [], 0, -(-x.shape[1] // TOKENS_PER_CHUNK)
+        for piece in x.split(-(-x.shape[1] // count), 1):  # even ones: a short last one would waste time
             pieces.append(self._tokens(piece, _sizes_within(sizes, done, done + piece.shape[1])))
             done += piece.shape[1]
         return torch.cat(pieces, 1)

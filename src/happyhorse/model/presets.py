@@ -21,10 +21,9 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    Three things the published network does not have: `given_embedding` adds one learned vector to every token
-    whose value is a condition and not noise, `near_layers` begin by adding to each video token a learned share
-    of its eight neighbours in the picture, and with `around` the small model adds the noisy latents to what the
-    network says. `param_dtype` is the precision in which the four families of block
+    Two things the published network does not have: `given_embedding` adds one learned vector to every token
+    whose value is a condition and not noise, and `near_layers` begin by adding to each video token a learned
+    share of its eight neighbours in the picture. `param_dtype` is the precision in which the four families of block
     matrices are stored and multiplied; everything else is always fp32 (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
@@ -44,7 +43,6 @@ class HorseConfig:
     enable_attn_gating: bool = True
     given_embedding: bool = False
     near_layers: tuple[int, ...] = ()
-    around: bool = False
     param_dtype: DTypeName = "bf16"
 
     def __post_init__(self) -> None:

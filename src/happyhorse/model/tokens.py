@@ -16,6 +16,12 @@ from torch import Tensor
 PATCH = 2
 """Latent rows and latent columns per video token."""
 
+SOURCE = -256.0
+"""Latent frames by which a clip to edit lies before the clip that is made of it: earlier than any word of a caption."""
+
+REFERENCES = -512.0
+"""Time of the first reference picture in latent frames; the next ones follow it, as frames do."""
+
 CoordStyle = Literal["v1", "v2", "clock"]
 
 
@@ -78,6 +84,8 @@ def coordinates(
     style: CoordStyle,
     *,
     device: torch.device | str | None = None,
+    references: int = 0,
+    source: bool = False,
 ) -> Float[Tensor, "B L 9"]:
     """Position, grid size and reference size of each token: rows (t, y, x, T, Hs, Ws, Tr, Hr, Wr), fp32.
 
@@ -89,6 +97,11 @@ def coordinates(
     - "v1" (15B super-resolution): `text` is the number of tokens, spread evenly over times 0..1.
     - "clock" (pony): `text` holds the time of every token in latent frames, [Lt] or one row per sample [B, Lt];
       words of the caption sit before the clip (see `before`), spoken phonemes at the moment they are heard.
+
+    What stands beside a clip (decision 0019) has tokens right after its own: `references` pictures and then the frames
+    of a `source` clip after the video, the sound of that after the audio. They have the places that they would have in
+    the clip, and times of their own: pictures from REFERENCES on, everything of the source SOURCE earlier than what it
+    belongs to. Only on the "clock".
 
     They are made on `device` (None: where the times of the text are, or the default device).
     The first axis is 1, or B when `text` has one row per sample. Raises `ValueError` where a style cannot place
@@ -104,6 +117,12 @@ def coordinates(
     audio_times = torch.arange(audio_steps, dtype=torch.float32, device=device)
     audio_reference = grid.frames if style == "v1" else (audio_steps - 1) // 4 + 1
     audio = _on_time_axis(audio_times, audio_steps, audio_reference)
+    if references or source:
+        if style != "clock":
+            raise ValueError(
+                f'style "{style}" has no place beside the clip; references and sources need "clock"'
+            )
+        video, audio = _with_beside(grid, video, audio, references, source)
 
     if style == "clock":
         if isinstance(text, int):
@@ -127,6 +146,29 @@ def coordinates(
 def before(count: int, *, device: torch.device | str | None = None) -> Float[Tensor, " Lt"]:
     """Times -count..-1: tokens in reading order, the last one right before the clip begins."""
     return torch.arange(-count, 0, dtype=torch.float32, device=device)
+
+
+def _with_beside(
+    grid: Grid,
+    video: Float[Tensor, "Lv 9"],
+    audio: Float[Tensor, "La 9"],
+    references: int,
+    source: bool,
+) -> tuple[Float[Tensor, "Lb 9"], Float[Tensor, "Lc 9"]]:
+    """The rows of a clip, and after them those of what stands beside it."""
+    pictures = [_at(video[: grid.frame_tokens], REFERENCES + number) for number in range(references)]
+    if not source:
+        return torch.cat([video, *pictures]), audio
+    scale = (audio[:, 6] - 1) / (audio[:, 3] - 1).clamp_min(
+        1
+    )  # as the network scales it, before it is shifted
+    heard = _on_time_axis(torch.where(audio[:, 6] == audio[:, 3], 1.0, scale) * audio[:, 0] + SOURCE, 1, 1)
+    return torch.cat([video, *pictures, _at(video, SOURCE)]), torch.cat([audio, heard])
+
+
+def _at(rows: Float[Tensor, "L 9"], shift: float) -> Float[Tensor, "L 9"]:
+    """Rows at other times; video times are not scaled, so that a shift is one in latent frames."""
+    return torch.cat([rows[:, :1] + shift, rows[:, 1:]], 1)
 
 
 def _on_time_axis(times: Float[Tensor, "*B N"], size: int, reference: int) -> Float[Tensor, "*B N 9"]:

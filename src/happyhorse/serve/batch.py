@@ -97,6 +97,12 @@ def make_row(row: Row, folder: Path, report: Callable[[str, int, int], None] | N
         making = make_file(ready.request, ready.model, path, *([report] if report else []))
     except ValueError as error:
         return {"name": row.name, "prompt": row.prompt, "error": explain(error)}
+    except Exception as error:  # a fault at one clip is no reason to make no others
+        return {
+            "name": row.name,
+            "prompt": row.prompt,
+            "error": f"a fault ({type(error).__name__}: {explain(error)})",
+        }
     timings = {stage: round(seconds, 3) for stage, seconds in making.clock.timings.items()}
     return {"name": row.name, **making.facts(path), "timings": timings}
 

@@ -12,6 +12,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
+from happyhorse.serve.logs import first_line
 from happyhorse.serve.settings import Settings
 
 CHUNK = 256 * 1024  # bytes of a piece of an answer
@@ -22,6 +23,7 @@ TYPES = {
     ".jpg": "image/jpeg",
     ".wav": "audio/wav",
 }
+SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
 Unavailable = BaseError
 """What is raised when the store cannot be reached or is full; a missing blob is FileNotFoundError."""
 
@@ -31,16 +33,21 @@ class Blobs:
 
     def __init__(self, settings: Settings) -> None:
         """Raises ValueError for an address that is none."""
-        self.is_local = not settings.blobs
+        scheme = (settings.blobs or "").partition("://")[0]
+        self.is_local = not settings.blobs or scheme == "file"
         try:
-            if settings.blobs:
-                self._store: Any = from_url(settings.blobs)
+            if self.is_local and settings.blobs:
+                self._store: Any = from_url(settings.blobs, mkdir=True, automatic_cleanup=True)
+            elif settings.blobs:
+                if scheme not in SCHEMES:
+                    raise ValueError("no store that all processes reach and that signs addresses")
+                self._store = from_url(settings.blobs)
             else:
                 self._store = LocalStore(settings.data / "blobs", mkdir=True, automatic_cleanup=True)
         except (BaseError, ValueError, OSError) as error:
             raise ValueError(
-                f"{settings.blobs or settings.data} is no place for clips ({_first_line(error)}); give a URL such as "
-                "s3://bucket/folder in HAPPYHORSE_BLOBS, or leave it unset for the data folder"
+                f"{settings.blobs or settings.data} is no place for clips ({first_line(error)}); give a URL such as "
+                "s3://bucket/folder or file:///folder in HAPPYHORSE_BLOBS, or leave it unset for the data folder"
             ) from None
 
     def put(self, name: str, content: bytes | Path) -> None:
@@ -93,7 +100,3 @@ class Blobs:
         name = "check/written"
         self.put(name, b"1")
         self.delete([name])
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,9 +1,9 @@
 """The server process: the app under uvicorn, and workers of its own that it keeps alive."""
 
-import ipaddress
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,10 +12,13 @@ from collections.abc import Callable
 
 import uvicorn
 
+from happyhorse.errors import explain
+from happyhorse.serve.http import sandbox
 from happyhorse.serve.http.access import Keys
 from happyhorse.serve.http.app import create_app
 from happyhorse.serve.http.models import check_serveable
-from happyhorse.serve.service import hold, open_service
+from happyhorse.serve.http.origins import is_here
+from happyhorse.serve.service import hold, note, open_service
 from happyhorse.serve.settings import Settings
 
 GRACE = 5  # seconds that connections are given when the server stops
@@ -24,27 +27,47 @@ AGAIN = (0.5, 30.0)  # seconds before a worker that died is started again, at fi
 logger = logging.getLogger("happyhorse.server")
 
 
-def serve(
-    settings: Settings, anyone: bool = False, started: Callable[[str], None] = lambda address: None
-) -> None:
-    """Serve until SIGTERM or SIGINT. `started` gets the address when the server begins to listen.
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at an address; it does not listen yet. Raises ValueError, with a remedy, where that cannot be had."""
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+    except (OSError, OverflowError) as error:
+        found.close()
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValueError(
+            f"cannot listen on {host} at port {port} ({why}); give another --port (0: any free one) or --host"
+        ) from None
+    return found
 
-    Raises ValueError when another server has the data folder, when the database cannot be used, and when others than
-    this machine could come in without a key, unless `anyone` may.
+
+def serve(
+    settings: Settings,
+    anyone: bool = False,
+    started: Callable[[str], None] = lambda address: None,
+    listener: socket.socket | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. `started` gets the address when the server begins to listen, on `listener` (from
+    `bind`) where one is given.
+
+    Raises ValueError when another server has the data folder or the port, when the database cannot be used, when there
+    is no such model, and when others than this machine could come in without a key, unless `anyone` may.
     """
     check_serveable(settings.models)
     lock = hold(settings) if settings.is_local else None
     service = open_service(settings)
-    if not anyone and not _is_loopback(settings.host) and not Keys(service.engine, settings).are_used:
+    closed = not anyone and not is_here(settings.host)
+    if closed and not Keys(service.engine, settings).are_used:
         raise ValueError(
             f"everyone who reaches {settings.host} could make clips; make a key first (happyhorse keys add NAME), "
             "listen on 127.0.0.1, or say --anyone"
         )
-    app = create_app(service)
+    listener = listener or bind(settings.host, settings.port)
+    sandbox.start()
+    app = create_app(service, closed=closed, local=is_here(settings.host))
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE,
@@ -58,14 +81,16 @@ def serve(
         threading.Thread(target=_keep_worker, args=(settings, gone), daemon=True)
         for _ in range(settings.workers)
     ]
-    socket = config.bind_socket()
     for keeper in keepers:
         keeper.start()
-    socket.listen(BACKLOG)  # whoever reads the address may connect at once, and waits until it is answered
-    host, port = socket.getsockname()[:2]
-    started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    listener.listen(BACKLOG)  # whoever reads the address may connect at once, and waits until it is answered
+    host, port = listener.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if lock is not None:
+        note(lock, address)
+    started(address)
     try:
-        server.run(sockets=[socket])
+        server.run(sockets=[listener])
     finally:
         gone.set()
         for keeper in keepers:
@@ -94,12 +119,18 @@ class _Server(uvicorn.Server):
 
 def _keep_worker(settings: Settings, gone: threading.Event) -> None:
     """Run a worker until the server stops, and a new one when it dies."""
-    command = [sys.executable, "-m", "happyhorse", "worker", "--with-parent"]
+    level = logging.getLevelName(logging.getLogger().getEffectiveLevel())
+    command = [sys.executable, "-m", "happyhorse", "worker", "--with-parent", "--log", level]
     environment = {**os.environ, **settings.as_environment()}
     wait = AGAIN[0]
     while not gone.is_set():
         began = time.monotonic()
-        worker = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        try:
+            worker = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        except OSError as error:  # no memory for a process, for now
+            logger.error("a worker cannot be started: %s", explain(error))
+            gone.wait(AGAIN[1])
+            continue
         while worker.poll() is None and not gone.wait(0.2):
             pass
         if worker.poll() is None:
@@ -114,10 +145,3 @@ def _keep_worker(settings: Settings, gone: threading.Event) -> None:
         logger.error("a worker ended; starting another", extra={"code": worker.returncode})
         wait = AGAIN[0] if time.monotonic() - began > 60 else min(2 * wait, AGAIN[1])
         gone.wait(wait)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

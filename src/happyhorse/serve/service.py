@@ -5,13 +5,14 @@ import os
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from happyhorse.serve.blobs import Blobs
 from happyhorse.serve.jobs import tables
 from happyhorse.serve.jobs.house import House
 from happyhorse.serve.jobs.queue import Queue
 from happyhorse.serve.jobs.store import JobStore
+from happyhorse.serve.logs import first_line
 from happyhorse.serve.settings import Settings
 
 
@@ -39,6 +40,13 @@ def open_service(settings: Settings) -> Service:
     Raises ValueError, with a remedy, where that is not possible.
     """
     try:
+        url = sa.make_url(settings.database_url)
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            "HAPPYHORSE_DATABASE_URL is no address that can be read; give postgresql://USER:PASSWORD@HOST/DATABASE, "
+            "with special characters of the password written as %XX"
+        ) from None
+    try:
         engine = tables.connect(settings)
         tables.create(engine)
         queue = Queue(engine, settings)
@@ -46,8 +54,7 @@ def open_service(settings: Settings) -> Service:
         with engine.begin() as connection:
             secret = bytes.fromhex(tables.fact(connection, "secret"))
     except (DBAPIError, OSError) as error:
-        where = sa.make_url(settings.database_url).render_as_string()
-        reason = str(error).strip().splitlines()[0]
+        where, reason = url.render_as_string(), first_line(error)
         remedy = (
             "see that there is room and that the file is a database that can be written, or give another folder with "
             "--data"
@@ -73,8 +80,28 @@ def hold(settings: Settings) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
+        at = running(settings)
         raise ValueError(
-            f"another server uses {settings.data}; stop it, or give this one another folder with --data "
-            "(more workers join with: happyhorse worker)"
+            f"another server uses {settings.data}{f' (at {at})' if at else ''}; stop it, or give this one another "
+            "folder with --data (more workers join with: happyhorse worker)"
         ) from None
+    os.ftruncate(lock, 0)  # the address of one that died
     return lock
+
+
+def note(lock: int, address: str) -> None:
+    """Write the address of the server that holds the data folder where `running` finds it."""
+    os.pwrite(lock, address.encode(), 0)
+
+
+def running(settings: Settings) -> str | None:
+    """The address of the server that holds the data folder; None where none does, or it does not listen yet."""
+    try:
+        with open(settings.data / "server.lock", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read() or None
+    except FileNotFoundError:
+        pass
+    return None

@@ -1,5 +1,6 @@
 """Where a server keeps things, and how much it lets in: one frozen value, from the environment and the command line."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -64,8 +65,12 @@ class Settings:
                 raise ValueError(f"{name} is {getattr(self, name)}; give 0 or more")
         if not self.models:
             raise ValueError("there is no model to serve; name one, such as pony")
-        if self.lease < 1 or self.keep <= 0:
-            raise ValueError("lease is at least 1 second, and keep more than 0 seconds")
+        if not (1 <= self.lease < math.inf and 0 < self.keep < math.inf and self.drain < math.inf):
+            raise ValueError(
+                "lease is at least 1 second, keep more than 0 seconds, and none of them is endless"
+            )
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port is {self.port}; give 0 (any free one) to 65535")
 
     @property
     def database_url(self) -> str:

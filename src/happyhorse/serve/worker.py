@@ -13,6 +13,7 @@ from typing import Any
 from happyhorse.generate.load import load
 from happyhorse.serve.jobs.attempt import make
 from happyhorse.serve.jobs.queue import Step, listen
+from happyhorse.serve.logs import first_line
 from happyhorse.serve.service import Service
 
 logger = logging.getLogger("happyhorse.worker")
@@ -60,7 +61,10 @@ def work(service: Service, with_parent: bool = False) -> None:
     threading.Timer(settings.drain, stopping.set).start()
     stop(max(2, round(settings.drain) + 2))
     gone.set()
-    house.leave(worker)
+    try:
+        house.leave(worker)
+    except Exception as error:  # others find out when the lease is over
+        logger.warning("the database cannot be reached: %s", first_line(error))
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)  # threads of a clip that was handed over may still be in a long step of theirs
@@ -73,7 +77,7 @@ def _greet(service: Service, worker: str, facts: dict[str, Any], at: set[str], g
             service.house.greet(worker, facts)
             astray = service.house.astray(worker, at.copy(), astray)
         except Exception as error:  # the database is away: jobs wait for it, and so does this
-            logger.warning("the database cannot be reached: %s", str(error).splitlines()[0])
+            logger.warning("the database cannot be reached: %s", first_line(error))
 
 
 def _until_end_of_input(told: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,20 @@ from happyhorse.codec.audio import SAMPLES
 from happyhorse.codec.mel import RATE
 from happyhorse.codec.text import Phone, TextConfig, split_spoken, tokenize, words
 from happyhorse.data.batches import step_generator
+from happyhorse.data.edits import Edits
+from happyhorse.data.references import References
 from happyhorse.data.sets import Mixed
 from happyhorse.data.shards import Shards
 from happyhorse.flow import path
 from happyhorse.generate.condition import Conditions
 from happyhorse.generate.decode import decode_audio, decode_video
 from happyhorse.generate.denoise import denoise
-from happyhorse.generate.denoiser import Denoiser, pad_tokens
+from happyhorse.generate.denoiser import Beside, Denoiser, pad_tokens
 from happyhorse.generate.pony import Pony, Tokens
 from happyhorse.model.compiling import compile_layers
 from happyhorse.model.presets import HorseConfig
 from happyhorse.precision import mixed
+from happyhorse.train.beside import cut_source, stand_beside
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
@@ -36,6 +40,7 @@ from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
 LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
+BESIDE_STREAM = 62  # the same, of what stands beside the clips
 PREVIEWS = 8  # clips of a preview
 COMPILED_TEXT = 64  # text tokens are padded to a multiple of it where each length is compiled anew
 
@@ -88,7 +93,7 @@ class FlowConfig:
 
 
 def read(
-    shards: Shards | Mixed, clips: list[int]
+    shards: Shards | Mixed | Edits | References, clips: list[int]
 ) -> tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B S Ca"], list[dict[str, Any]]]:
     """Video and audio latents of `clips`, float32, and their records."""
     rows: list[Any] = [shards[i] for i in clips]
@@ -108,7 +113,7 @@ Windows = tuple[
 
 
 def draw_windows(
-    data: Shards | Mixed,
+    data: Shards | Mixed | Edits | References,
     flow: FlowConfig,
     settings: TextConfig,
     loop: LoopConfig,
@@ -117,14 +122,21 @@ def draw_windows(
     parts: int,
 ) -> Windows:
     """What a part of the batch of a step learns from: video and audio latents, texts, records, and the generator of the
-    draws that follow. All parts of a step have windows of the same length.
+    draws that follow. All parts of a step have windows of the same length. Of the clips that edits start from, which
+    stand under "source" in the records, it is the same window; there are half as many, as each is seen twice.
     """
     draw = float(torch.rand((), generator=step_generator(loop.seed, step, SHARED_STREAM)))
     length, more = flow.window(draw)
-    clips = data.batch(more * loop.batch, loop.seed, step)[part::parts]
+    if isinstance(data, Edits):
+        clips = data.batch(max(parts, more * loop.batch // 2), loop.seed, step)[part::parts]
+    else:
+        clips = data.batch(more * loop.batch, loop.seed, step)[part::parts]
     generator = step_generator(loop.seed, step, part)
     video, audio, records = read(data, clips)
     video, audio, starts = cut(video, audio, length, generator)
+    records = [
+        cut_source(record, start, video.shape[2]) for record, start in zip(records, starts, strict=True)
+    ]
     texts = [
         draw_text(record, start, video.shape[2], flow, settings, generator)
         for record, start in zip(records, starts, strict=True)
@@ -200,8 +212,12 @@ class FlowObjective:
         heldout: Shards | Mixed,
         codec: Codec | None,
         start: Path | None = None,
+        beside: Mapping[str, Edits | References] | None = None,
     ) -> None:
-        """A new model, or with the weights of the checkpoint `start`; `codec` is for previews (None: none)."""
+        """A new model, or with the weights of the checkpoint `start`; `codec` is for previews (None: none).
+
+        `beside` has the clips of those steps that show something beside them, by what that is: see `ConditionConfig`.
+        """
         self.module = Denoiser(horse, text, loop.seed)
         known: set[str] = set()
         if start is not None:
@@ -211,11 +227,15 @@ class FlowObjective:
         if loop.compile:
             compile_layers(self.module.horse, dynamic=False)
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
+        self.beside = dict(beside or {})
+        missing = [name for name in flow.conditions.learnt if name not in self.beside]
+        assert not missing, f"no clips for {missing}"
         self.vocabulary = sorted(
             known
             | {
                 word
-                for record in train.records
+                for clips in (train, *self.beside.values())
+                for record in clips.records
                 for caption in record["captions"]
                 for word in words(split_spoken(caption)[0])
             }
@@ -223,7 +243,10 @@ class FlowObjective:
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
         """Sum of the mean squared velocity errors of video and audio over their noised tokens; scalar."""
-        drawn = draw_windows(self.train, self.flow, self.module.text.config, self.loop, step, part, parts)
+        shared = step_generator(self.loop.seed, step, BESIDE_STREAM)
+        stands, pictures = self.flow.conditions.beside(shared)
+        data = self.train if stands is None else self.beside[stands]
+        drawn = draw_windows(data, self.flow, self.module.text.config, self.loop, step, part, parts)
         video, audio, texts, records, generator = drawn
         levels = path.draw_levels(len(video), self.flow.shifts, generator, self.flow.mixture)
         given: dict[str, Tensor] = dict(
@@ -234,7 +257,7 @@ class FlowObjective:
             )
         )
         error, per_clip, noised = self._error(
-            video, audio, texts, levels, given, generator, has_sound(records)
+            video, audio, texts, levels, given, generator, has_sound(records), stand_beside(records, pictures)
         )
         values = {name: float(value.detach()) for name, value in error.items()}
         for name, errors in moved(per_clip, "cpu").items():
@@ -255,6 +278,7 @@ class FlowObjective:
         given: dict[str, Tensor],
         generator: torch.Generator,
         sound: Tensor,
+        beside: Beside | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Mean error a modality and errors [B] a clip, and on the CPU masks of learnt frames [B, T] and steps [B, S].
 
@@ -272,10 +296,17 @@ class FlowObjective:
         clean, noise, levels, given, learnt = moved((clean, noise, levels, given, noised), here)
         ids, times = moved(words, here)
         token = {name: path.token_levels(levels[name], given[name]) for name in clean}
+        stands = None if beside is None else beside.to(here)
         noisy = {name: path.interpolate(clean[name], noise[name], token[name]) for name in clean}
         with mixed(here.type, self.loop.autocast):
             out_video, out_audio = self.module(
-                noisy["video"].transpose(1, 2), noisy["audio"], ids, times, given["video"], given["audio"]
+                noisy["video"].transpose(1, 2),
+                noisy["audio"],
+                ids,
+                times,
+                given["video"],
+                given["audio"],
+                stands,
             )
         predicted = {"video": out_video.transpose(1, 2), "audio": out_audio}
         target = {name: path.velocity(clean[name], noise[name]) for name in clean}
@@ -340,7 +371,8 @@ class FlowObjective:
         return Clip(video=frames, audio=decode_audio(latents, model, shape), request=request)
 
     def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
-        """Write `denoiser.safetensors` of kind "denoiser" in bfloat16, with the vocabulary and the shifts."""
-        facts = facts | {"vocabulary": self.vocabulary, "shifts": self.flow.shifts}
+        """Write `denoiser.safetensors` of kind "denoiser" in bfloat16, with vocabulary, shifts and what was learnt."""
+        learnt = self.flow.conditions.learnt
+        facts = facts | {"vocabulary": self.vocabulary, "shifts": self.flow.shifts, "learnt": learnt}
         part = checkpoint.Checkpoint("denoiser", self.module.plain(), weights, facts)
         return checkpoint.save(folder / "denoiser.safetensors", part, torch.bfloat16)[0]

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from happyhorse.precision import has_bfloat16
+from happyhorse.train.parallel import total
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # maximise the slope at zero: small singular values grow fastest
 
@@ -52,26 +54,45 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
-        assert closure is None, "Muon takes no closure"
-        for group in self.param_groups:
-            for parameter, blocks in zip(group["params"], group["blocks"], strict=True):
-                if parameter.grad is not None:
-                    self._update(parameter, blocks, group)
+        """One update of every parameter that has a gradient.
 
-    def _update(self, parameter: Tensor, blocks: tuple[int, ...], group: dict) -> None:
+        Of parameters of which every process has a copy, each process makes a share of the updates.
+        """
+        assert closure is None, "Muon takes no closure"
+        rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        for group in self.param_groups:
+            zipped = zip(group["params"], group["blocks"], strict=True)
+            pairs = [(parameter, blocks) for parameter, blocks in zipped if parameter.grad is not None]
+            copied = [not isinstance(parameter, DTensor) for parameter, _ in pairs]
+            updates = []
+            for index, (parameter, blocks) in enumerate(pairs):
+                direction = self._direction(parameter, group["momentum"])
+                mine = not copied[index] or index % ranks == rank
+                updates.append(_update(direction, blocks) if mine else torch.zeros_like(direction))
+            if ranks > 1:
+                total([update for update, copy in zip(updates, copied, strict=True) if copy])
+            for (parameter, _), update in zip(pairs, updates, strict=True):
+                decay = 1 - group["lr"] * group["weight_decay"]
+                parameter.mul_(decay).add_(update.to(parameter.dtype), alpha=-group["lr"])
+
+    def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
+        """The gradient, carried on by Nesterov's rule; it has the shape, and the shards, of the parameter."""
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        momentum = state["momentum"]
-        momentum.lerp_(parameter.grad, 1 - group["momentum"])  # type: ignore[arg-type]
-        direction = parameter.grad.lerp(momentum, group["momentum"])  # type: ignore[union-attr]
-        whole = direction.full_tensor() if isinstance(direction, DTensor) else direction
-        pieces = [_scaled(piece) for piece in whole.reshape(whole.shape[0], -1).split(list(blocks))]
-        update = torch.cat(pieces).reshape(whole.shape).to(parameter.dtype)
-        if isinstance(parameter, DTensor):
-            update = distribute_tensor(update, parameter.device_mesh, parameter.placements)
-        parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+        average = state["momentum"]
+        average.lerp_(parameter.grad, 1 - momentum)  # type: ignore[arg-type]
+        return parameter.grad.lerp(average, momentum)  # type: ignore[union-attr]
+
+
+def _update(direction: Tensor, blocks: tuple[int, ...]) -> Tensor:
+    """The direction with every block of its rows orthogonalised; sharded if it is."""
+    whole = direction.full_tensor() if isinstance(direction, DTensor) else direction
+    pieces = [_scaled(piece) for piece in whole.reshape(whole.shape[0], -1).split(list(blocks))]
+    update = torch.cat(pieces).reshape(whole.shape)
+    if isinstance(direction, DTensor):
+        return distribute_tensor(update, direction.device_mesh, direction.placements)
+    return update
 
 
 def _scaled(block: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 
+SMALL = 1_000_000_000  # bytes of a module below which every process has all of it
 LARGE = 4_000_000_000  # bytes of a module of which little is kept from the forward to the backward pass
 Device = Literal["auto", "cpu", "cuda"]
 State = TypeVar("State")
@@ -74,18 +75,21 @@ def join() -> tuple[int, int]:
 def shard(module: nn.Module) -> None:
     """Shard a module that names its `shard_units` over the ranks, if there are several; `lighten` a large one.
 
-    It stays on its device. One that is sharded already, and may have been used since, has its parameters sharded again.
+    A small one is left whole in every process: gradients are then averaged once a step, where shards are exchanged
+    layer by layer. It stays on its device. One that is sharded already, and may have been used since, has its
+    parameters sharded again.
     """
     if isinstance(module, FSDPModule):
         for unit in module.modules():
             if isinstance(unit, FSDPModule):
                 unit.reshard()  # after a forward pass they are whole, and an optimiser would be given the copies
         return
-    large = sum(p.numel() * p.element_size() for p in module.parameters()) > LARGE
+    size = sum(p.numel() * p.element_size() for p in module.parameters())
+    large = size > LARGE
     if large and hasattr(module, "lighten"):
         module.lighten()  # type: ignore[operator]
     ranks = join()[1]
-    if ranks == 1 or not hasattr(module, "shard_units"):
+    if ranks == 1 or size < SMALL or not hasattr(module, "shard_units"):
         return
     mesh = init_device_mesh(where(module).type, (ranks,))
     for layer in module.shard_units():  # type: ignore[operator]
@@ -95,10 +99,21 @@ def shard(module: nn.Module) -> None:
 
 def exchange(module: nn.Module, ranks: int) -> None:
     """Average the gradients over the ranks; those of sharded parameters were averaged in the backward pass."""
-    for parameter in module.parameters() if ranks > 1 else ():
-        if parameter.grad is not None and not isinstance(parameter, DTensor):
-            dist.all_reduce(parameter.grad)
-            parameter.grad /= ranks
+    if ranks > 1:
+        copied = [p.grad for p in module.parameters() if p.grad is not None and not isinstance(p, DTensor)]
+        total(copied)
+        for gradient in copied:
+            gradient /= ranks
+
+
+def total(tensors: list[Tensor]) -> None:
+    """Replace each tensor, of any shape, by its sum over the ranks, all in one exchange."""
+    if not tensors:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    for tensor, piece in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(piece.view_as(tensor))
 
 
 def gathered(values: list[dict[str, float]], ranks: int) -> list[dict[str, float]]:

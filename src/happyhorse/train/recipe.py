@@ -12,6 +12,8 @@ from happyhorse.codec.enlarge import FACTOR
 from happyhorse.codec.text import TextConfig
 from happyhorse.codec.video import VideoCodecConfig
 from happyhorse.data.degrade import EnlargedPlan
+from happyhorse.data.edits import EditPlan, Edits
+from happyhorse.data.references import ReferencePlan, References
 from happyhorse.data.sets import Mixed, open_manifest
 from happyhorse.data.shards import ShardPlan, Shards, make
 from happyhorse.data.source import WorldConfig
@@ -49,7 +51,8 @@ class FlowRecipe:
     """Latent clips to make, the network, and how it is trained.
 
     The clips are `clips` of the world and `heldout` to judge by, or those of the `manifest` that `happyhorse data
-    import` wrote.
+    import` wrote. Where `flow.conditions` asks for them there are `edits` of the world beside them, and pictures of the
+    subjects of its first `references` clips.
     """
 
     clips: int
@@ -59,6 +62,8 @@ class FlowRecipe:
     text: TextConfig = TextConfig()
     flow: FlowConfig = FlowConfig()
     manifest: str = ""
+    edits: int = 2048
+    references: int = 4096
 
     def __post_init__(self) -> None:
         if self.manifest and (self.clips or self.heldout):
@@ -121,6 +126,22 @@ def latents(recipe: Recipe, split: str, codec: Path, workers: int, report: Repor
     return Mixed(open_manifest(Path(settings.manifest), split, codec, workers, progress))
 
 
+def beside(recipe: Recipe, codec: Path, workers: int, report: Report | None) -> dict[str, Edits | References]:
+    """The clips of those steps that show something beside them, by what that is: only what the recipe has shares of."""
+    settings, through = recipe.flow, str(codec)
+    found: dict[str, Edits | References] = {}
+    if "edit" in settings.flow.conditions.learnt:
+        edits = EditPlan(recipe.world, "train", settings.edits, through)
+        progress = _counted(report, "train edits")
+        found["edit"] = Edits(Shards(make(edits, workers, progress), edits.clips))
+    if "references" in settings.flow.conditions.learnt:
+        clips = shards(recipe, "train", settings.references, codec, workers, report)
+        stills = ReferencePlan(recipe.world, "train", settings.references, through)
+        progress = _counted(report, "train references")
+        found["references"] = References(clips, Shards(make(stills, workers, progress), stills.clips))
+    return found
+
+
 def train_codec(
     recipe: Recipe,
     folder: Path,
@@ -180,6 +201,7 @@ def train_flow(
         heldout,
         load_codec(str(codec)),
         start,
+        beside(recipe, codec, workers, report),
     )
     facts = {
         "recipe": config.plain(settings),

@@ -65,6 +65,18 @@ def test_scopes(keys):
         keys.add("x", ("write",))
 
 
+def test_the_last_key_that_is_revoked_does_not_open_a_closed_door(service, monkeypatch):
+    monkeypatch.setattr(access, "FRESH", 0.0)
+    keys = Keys(service.engine, service.settings, closed=True)
+    key = keys.add("me")
+    keys.revoke(keys.caller(f"Bearer {key}").owner)
+    for header in (None, f"Bearer {key}"):
+        with pytest.raises(ApiError) as error:
+            keys.caller(header)
+        assert error.value.status == 401
+    assert Keys(service.engine, service.settings).caller(None).owner == "local"
+
+
 def test_a_revoked_key_opens_nothing(keys):
     key = keys.add("me")
     keys.add("other")

@@ -2,9 +2,12 @@
 
 import json
 import re
+import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from happyhorse.serve.http import events, sandbox
 from serving import data_url as url
 from serving import finish, picture
 
@@ -179,6 +182,9 @@ def test_a_key_for_repeats(client):
     assert one["id"] == two["id"] and one["seed"] == two["seed"]
     other = client.post("/v1/videos", json={"prompt": "a blue ball"}, headers=headers)
     assert other.status_code == 409 and other.json()["error"]["code"] == "idempotency_conflict"
+    remix, again = {"prompt": "a blue ball"}, {"Idempotency-Key": "two"}
+    made = [client.post(f"/v1/videos/{one['id']}/remix", json=remix, headers=again).json() for _ in range(2)]
+    assert made[0]["id"] == made[1]["id"] and made[0]["remixed_from_video_id"] == one["id"]
 
 
 def test_remix_extend_and_edit(app, client, done):
@@ -231,7 +237,10 @@ def test_a_draft_is_promoted(app, client):
     finish(app.state.service, draft["id"])
     small = client.get(f"/v1/videos/{draft['id']}").json()
     assert small["size"] == "96x64"
-    promoted = client.post(f"/v1/videos/{draft['id']}/promote").json()
+    key = {"Idempotency-Key": "large"}
+    promoted = client.post(f"/v1/videos/{draft['id']}/promote", headers=key).json()
+    repeated = client.post(f"/v1/videos/{draft['id']}/promote", headers=key).json()
+    assert repeated["id"] == promoted["id"]
     assert promoted["draft"] is False and promoted["size"] == "192x128" and promoted["seed"] == draft["seed"]
     client.delete(f"/v1/videos/{draft['id']}")
     finish(app.state.service, promoted["id"])
@@ -259,6 +268,39 @@ def test_models(app, client):
     card = client.get("/v1/models/sora-2").json()["happyhorse"]
     assert card["defaults"]["steps"] == 3 and "96x64" in card["sizes"] and card["examples"]
     assert client.get("/v1/models/nobody").status_code == 404
+
+
+def test_events_go_on_when_a_lost_database_is_back(app, client, monkeypatch):
+    service = app.state.service
+    job = client.post("/v1/videos", json={"prompt": "a red ball"}).json()["id"]
+    real, looks = service.store.get, []
+
+    def get(job_id, owner=None):
+        looks.append(1)
+        if len(looks) == 2:
+            raise OperationalError("", None, Exception("the database is away"))
+        if len(looks) == 3:
+            service.store.cancel(job_id)
+        return real(job_id, owner)
+
+    monkeypatch.setattr(events, "AWAY", 0.0)
+    monkeypatch.setattr(service.store, "get", get)
+    text = client.get(f"/v1/videos/{job}/events").text
+    assert ": the server cannot reach its storage" in text and text.rstrip().endswith(
+        '"status": "cancelled"}'
+    )
+
+
+def test_a_file_that_would_have_to_wait_for_many_others_is_refused_for_now(app, client, monkeypatch):
+    full = threading.BoundedSemaphore(1)
+    full.acquire()
+    monkeypatch.setattr(sandbox, "_waiting", full)
+    asked = {"prompt": "a red ball", "input_reference": url(picture())}
+    refused = client.post("/v1/videos", json=asked)
+    assert refused.status_code == 503 and refused.json()["error"]["code"] == "busy"
+    assert refused.headers["retry-after"] == "5"
+    monkeypatch.undo()
+    assert client.post("/v1/videos", json=asked).status_code == 200
 
 
 def test_events_tell_what_happens(app, client):

@@ -2,9 +2,14 @@
 
 import json
 import re
+import time
+
+from starlette.testclient import TestClient
 
 from happyhorse.serve.http import access
 from happyhorse.serve.http.access import Keys
+from happyhorse.serve.http.app import create_app
+from happyhorse.serve.http.models import Models
 from serving import full_disk
 
 DASHSCOPE = "/api/v1/services/aigc/video-generation/video-synthesis"
@@ -31,6 +36,27 @@ def test_operations(client, done):
         for method, operation in methods.items():
             if path not in ("/healthz",):
                 assert {"400", "401", "503"} <= set(operation["responses"]), (path, method)
+
+
+def test_words_that_clients_make_up_do_not_become_figures(client):
+    for number in range(3):
+        assert client.request(f"BREW{number}", "/v1/videos").status_code == 405
+        assert client.get(f"/nowhere/{number}").status_code == 404
+    figures = client.get("/metrics").text
+    assert 'method="other",path="/v1/videos",status="405"' in figures
+    assert "BREW" not in figures and "nowhere" not in figures
+
+
+def test_a_model_that_cannot_be_loaded_is_said(service):
+    def broken(path):
+        raise RuntimeError("damaged")
+
+    with TestClient(create_app(service, Models(service.settings.models, broken))) as client:
+        until = time.monotonic() + 30
+        while "is loading" in (refused := client.get("/readyz")).text and time.monotonic() < until:
+            time.sleep(0.05)
+        assert refused.status_code == 503 and "has a model that it cannot load" in refused.text
+        assert client.get("/healthz").status_code == 200
 
 
 def test_every_reference_of_the_document_leads_somewhere(client):

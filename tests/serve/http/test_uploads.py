@@ -2,6 +2,9 @@
 
 import base64
 import io
+import os
+import subprocess
+import sys
 import time
 import wave
 
@@ -50,6 +53,32 @@ def files(tmp_path_factory) -> dict[str, bytes]:
             sound.writeframes((audio * 20_000).astype("<i2").tobytes())
         found["wav"] = file.getvalue()
     return found
+
+
+def test_the_helper_does_not_get_the_passwords_of_the_server():
+    """In a process of its own: the helper of this one has been started long ago."""
+    program = (
+        "import os, pathlib\n"
+        "from multiprocessing import forkserver\n"
+        "from happyhorse.serve.http import sandbox\n"
+        "sandbox.start()\n"
+        "helper = forkserver._forkserver._forkserver_pid\n"
+        "held = pathlib.Path(f'/proc/{helper}/environ').read_bytes()\n"
+        "assert b'PATH=' in held and b'between-us' not in held, held\n"
+        "assert os.environ['AWS_SECRET_ACCESS_KEY'] == 'between-us'\n"
+    )
+    secrets = {
+        "AWS_SECRET_ACCESS_KEY": "between-us",
+        "HAPPYHORSE_DATABASE_URL": "postgresql://me:between-us@x/y",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **secrets},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def upload(content: bytes, name: str = "upload") -> UploadFile:

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 from sqlalchemy.exc import OperationalError
 
@@ -16,6 +17,7 @@ from happyhorse.media import read
 from happyhorse.serve.jobs import attempt as attempts
 from happyhorse.serve.jobs.attempt import BASE, CHECKPOINT, make
 from happyhorse.serve.jobs.records import Lost
+from happyhorse.serve.jobs.tables import usage
 from happyhorse.serve.jobs.usage import Limits
 from happyhorse.values import Request
 from serving import finish
@@ -122,6 +124,25 @@ def test_a_worker_that_is_told_to_stop_hands_its_clip_over(service, order):
     with pytest.raises(Lost):
         finish(service, job.id, "w1", stopping)
     assert service.store.get(job.id).status == "in_progress" and finish(service, job.id, "w2") == "completed"
+
+
+def test_work_on_a_clip_that_was_cancelled_is_counted(service, order, monkeypatch):
+    spent = sa.select(sa.func.sum(usage.c.seconds))
+    real = attempts.denoise
+
+    def denoise(*given, watch, **rest):
+        def cancel(pause, expected):
+            watch(pause, expected)
+            service.store.cancel(job.id)
+
+        return real(*given, watch=cancel, **rest)
+
+    monkeypatch.setattr(attempts, "denoise", denoise)
+    job = service.store.submit(order(), NONE)
+    with pytest.raises(Lost):
+        finish(service, job.id)
+    with service.engine.connect() as connection:
+        assert connection.execute(spent).scalar() > 0
 
 
 def test_a_clip_that_kills_its_workers_is_given_up(service, order):

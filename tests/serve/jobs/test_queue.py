@@ -1,5 +1,6 @@
 """The queue and its house: dead workers, what is put back, what is cleaned up. No worker runs here."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -73,6 +74,29 @@ def test_a_cancelled_job_is_not_put_back(service):
     take(service, job, "dead")
     service.store.cancel(job.id)
     assert service.house.adopt() == [] and row(service, job)[0] == "CANCELLED"
+
+
+def test_what_another_process_removed_first_does_not_stop_the_cleaning(service, monkeypatch):
+    first, second = submit(service), submit(service)
+    monkeypatch.setattr(service.store, "expired", lambda: [first, second])
+    service.store.delete(first.id)
+    service.house.clean()
+    assert service.store.count() == 0
+
+
+def test_an_error_without_words_does_not_end_the_housekeeping(service, monkeypatch, caplog):
+    rounds, stop = [], threading.Event()
+
+    def adopt():
+        rounds.append(1)
+        if len(rounds) > 1:
+            stop.set()
+        raise TimeoutError
+
+    monkeypatch.setattr(service.house, "adopt", adopt)
+    monkeypatch.setattr(service.house, "settings", replace(service.settings, lease=1.0))
+    service.house.keep(stop)
+    assert len(rounds) == 2 and "housekeeping has to wait: TimeoutError" in caplog.text
 
 
 def test_what_is_removed_leaves_nothing(service):

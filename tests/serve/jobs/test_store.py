@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from happyhorse.serve.jobs import store as stores
 from happyhorse.serve.jobs.records import Job, Lost, NoJobError, RefusedError, new_id
 from happyhorse.serve.jobs.usage import Limits
 
@@ -135,10 +136,27 @@ def test_rates_and_quotas_are_of_each_key(service):
     job = plain("b")
     store.submit(job, limits)
     store.finish(store.claim(job.id, "w"), {}, {}, seconds=11.0)
-    with pytest.raises(RefusedError, match="10 seconds of work a day") as refused:
+    with pytest.raises(RefusedError, match="10 seconds of work a day; 11 are used") as refused:
         store.submit(plain("b"), limits)
     assert refused.value.code == "quota_exceeded" and refused.value.retry > 80_000
     store.submit(plain("c"), limits)
+
+
+def test_clips_that_are_not_over_count_by_what_is_foreseen_for_them(service):
+    store, limits = service.store, Limits(seconds_a_day=10)
+    for seconds in (6.0, 6.0):
+        store.submit(plain("a", predicted=seconds), limits)
+    with pytest.raises(RefusedError, match="0 are used, and 12 foreseen") as refused:
+        store.submit(plain("a"), limits)
+    assert refused.value.code == "quota_exceeded" and refused.value.retry < 600
+    store.cancel(store.page()[0].id)
+    store.submit(plain("a"), limits)
+
+
+def test_more_ids_than_one_statement_takes(service, monkeypatch):
+    jobs = [service.store.submit(plain(), NONE).id for _ in range(5)]
+    monkeypatch.setattr(stores, "AT_ONCE", 2)
+    assert set(service.store.existing([*jobs, new_id()])) == set(jobs)
 
 
 def test_one_nudge_in_a_lease(service):

@@ -38,10 +38,10 @@ class Caller:
 
 
 class Keys:
-    """The keys of a service. Where there are none, everyone may do everything."""
+    """The keys of a service. Where there are none, everyone may do everything, or nobody anything (`closed`)."""
 
-    def __init__(self, engine: sa.Engine, settings: Settings) -> None:
-        self._engine, self._settings = engine, settings
+    def __init__(self, engine: sa.Engine, settings: Settings, closed: bool = False) -> None:
+        self._engine, self._settings, self._closed = engine, settings, closed
         self._seen: dict[str, tuple[float, Caller]] = {}
         self._used: tuple[float, bool] = (0.0, False)
 
@@ -95,7 +95,7 @@ class Keys:
 
     def caller(self, header: str | None) -> Caller:
         """Who sent an Authorization header. Raises ApiError 401."""
-        if not self.are_used:
+        if not self._closed and not self.are_used:
             return Caller(LOCAL, SCOPES, Limits(self._settings.rate, self._settings.seconds_a_day))
         scheme, _, token = (header or "").partition(" ")
         match = _FORM.fullmatch(token.strip())

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
@@ -18,6 +19,7 @@ from happyhorse.serve.http.errors import ApiError, bad
 
 DEEPEST = 8  # brackets
 MOST = 200  # fields
+LARGE = 2**16  # bytes of JSON that are read in a thread, while other requests are answered
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _PART = re.compile(r"\[([^\[\]]*)\]")
 
@@ -32,7 +34,8 @@ async def read_body(request: Request) -> dict[str, Any]:
             raise bad(None, f"the form cannot be read: {str(error)[:200]}", "invalid_body") from None
         return nest(form.multi_items())
     if kind == "application/json" or kind.endswith("+json"):
-        return parse_json(await request.body())
+        body = await request.body()
+        return await run_in_threadpool(parse_json, body) if len(body) > LARGE else parse_json(body)
     raise ApiError(415, "unsupported_media_type", "send application/json or multipart/form-data")
 
 

@@ -10,6 +10,7 @@ import re
 import time
 from urllib.parse import quote
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
@@ -49,10 +50,10 @@ async def answer(service: Service, request: Request, blob: str, direct: bool = T
     """A blob, or the part of it that a Range header asks for; with `direct`, a redirect to the store where it has
     addresses. Raises ApiError 404 or 416.
     """
-    if direct and (address := service.blobs.address(blob, LASTS)) is not None:
+    if direct and (address := await run_in_threadpool(service.blobs.address, blob, LASTS)) is not None:
         return RedirectResponse(address, 302, headers={"cache-control": "no-store"})
     try:
-        size = service.blobs.size(blob)
+        size = await run_in_threadpool(service.blobs.size, blob)
     except FileNotFoundError:
         raise ApiError(404, "not_found", "the file is gone; the clip may have expired") from None
     tag = f'"{hashlib.sha256(blob.encode()).hexdigest()[:32]}"'  # a blob of a finished clip never changes

@@ -15,13 +15,16 @@ from happyhorse.serve.service import Service
 
 @dataclass(eq=False)
 class State:
-    """What an app holds; `stopping` is set when it is told to stop, `ready` when its models are loaded."""
+    """What an app holds; `stopping` is set when it is told to stop, `ready` when its models are loaded, `broken` when
+    one cannot be.
+    """
 
     service: Service
     desk: Desk
     keys: Keys
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
+    broken: bool = False
 
 
 def state_of(request: Request) -> State:

@@ -22,7 +22,7 @@ from happyhorse.serve.http.sandbox import Kind
 from happyhorse.serve.http.uploads import Uploads
 from happyhorse.serve.jobs.attempt import BASE
 from happyhorse.serve.jobs.files import SINGLE
-from happyhorse.serve.jobs.records import Job, Status, folder, new_id
+from happyhorse.serve.jobs.records import Job, RefusedError, Status, folder, new_id
 from happyhorse.serve.service import Service
 from happyhorse.values import Request
 
@@ -71,9 +71,7 @@ class Desk:
     def submit(self, order: Order) -> Job:
         """Take an order. Raises ApiError for a field that is wrong, RefusedError when there is no room."""
         caller = allow(order.caller, "make")
-        repeat = _digest(caller.owner, order.idempotency) if order.idempotency else None
-        if not self.store.knows(repeat):
-            self.store.admit(caller.owner, caller.limits)
+        repeat = self._admit(caller, order.idempotency)
         with tempfile.TemporaryDirectory(prefix="happyhorse-") as place:
             request, model, paths = self._complete(order, Path(place))
             outlook = self.forecast.of(request, request.model, model)
@@ -94,6 +92,13 @@ class Desk:
                 fingerprint=_fingerprint(order, paths),
             )
             return self._take(job, caller, paths)
+
+    def _admit(self, caller: Caller, idempotency: str | None) -> str | None:
+        """The key of a repeat as it is kept. Raises RefusedError where there is no room for what is no repeat."""
+        repeat = _digest(caller.owner, idempotency) if idempotency else None
+        if not self.store.knows(repeat):
+            self.store.admit(caller.owner, caller.limits)
+        return repeat
 
     def plan(self, order: Order) -> dict[str, Any]:
         """What an order would take, without taking it. Raises ApiError as `submit` does."""
@@ -116,9 +121,12 @@ class Desk:
             "wait": round(waiting / max(1, len(self.service.house.alive())), 3),
         }
 
-    def promote(self, caller: Caller, draft: str, extra: Mapping[str, Any]) -> Job:
+    def promote(
+        self, caller: Caller, draft: str, extra: Mapping[str, Any], idempotency: str | None = None
+    ) -> Job:
         """The large clip of a draft, from the latents that were kept. Raises ApiError 409 where there are none."""
         allow(caller, "make")
+        repeat = self._admit(caller, idempotency)
         old = self.store.get(draft, caller.sees)
         if old.status != "completed" or "latents" not in old.blobs:
             raise ApiError(
@@ -132,6 +140,8 @@ class Desk:
             extra={**old.extra, **extra, "draft": False, "draft_of": old.id},
             priority=old.priority,
             predicted=old.predicted,
+            idempotency=repeat,
+            fingerprint=_digest("promote", old.id),
         )
         given = {key: name for key, name in old.blobs.items() if key.startswith("given")}
         blobs = {key: folder(job.id) + Path(name).name for key, name in given.items()}
@@ -241,14 +251,18 @@ class Desk:
         return self._submit(replace(job, blobs=blobs, request=_renamed(job.request, moved)), caller)
 
     def _submit(self, job: Job, caller: Caller) -> Job:
-        name = None
+        """Give a job to the store. Where that fails half-way its blobs stay: it may be there. The sweep knows later."""
         try:
             taken = self.store.submit(job, caller.limits)
-            name = taken.id
-            return taken
-        finally:
-            if name != job.id:  # it was refused, or was there before
-                self.service.blobs.delete(self.service.blobs.list(job.folder))
+        except RefusedError:
+            self._drop(job)
+            raise
+        if taken.id != job.id:  # it was there before
+            self._drop(job)
+        return taken
+
+    def _drop(self, job: Job) -> None:
+        self.service.blobs.delete(self.service.blobs.list(job.folder))
 
 
 def _renamed(plain: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ steps, `draft` when a clip of the base size can be watched, `done` at the end.
 import asyncio
 import base64
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -15,13 +16,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from happyhorse.serve.http.errors import STORAGE
 from happyhorse.serve.jobs.attempt import EXPECTED
 from happyhorse.serve.jobs.records import Job, NoJobError
+from happyhorse.serve.logs import first_line
 from happyhorse.serve.service import Service
 
 EVERY = 0.2  # seconds between two looks at the job
+AWAY = 2.0  # seconds until a store that cannot be reached is tried again
 WATCHED = 5.0  # seconds after which a worker is told again that someone looks on
 BEAT = 15.0  # seconds after which a silent connection gets a comment, so that nobody on the way closes it
+
+logger = logging.getLogger("happyhorse.http")
 
 View = Callable[[Job], dict[str, Any]]
 
@@ -52,8 +58,8 @@ async def _events(
                 content = await run_in_threadpool(service.blobs.get, job.folder + EXPECTED)
                 shown = "data:image/webp;base64," + base64.b64encode(content).decode()
                 yield _event("picture", number, {"step": picture, "steps": job.total, "image": shown})
-            except FileNotFoundError:
-                pass  # the clip is finished by now
+            except STORAGE:
+                pass  # the clip is finished by now, or the store is away; there will be others
         if "preview" in job.blobs and not had_draft:
             had_draft = True
             yield _event("draft", number, {"id": job.id, "variant": "preview"})
@@ -74,6 +80,10 @@ async def _events(
         except NoJobError:
             yield _event("done", number + 1, {"id": job.id, "status": "deleted"})
             return
+        except STORAGE as error:
+            logger.warning("storage: %s", first_line(error), extra={"job": job.id})
+            yield ": the server cannot reach its storage; this goes on when it can\n\n"
+            await asyncio.sleep(AWAY)
 
 
 def _event(kind: str, number: int, data: dict[str, Any]) -> str:

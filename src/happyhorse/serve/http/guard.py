@@ -3,14 +3,17 @@
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from happyhorse.serve.http.errors import ApiError, render, understand
 from happyhorse.serve.http.metrics import REQUESTS
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # any other word is counted as one
 logger = logging.getLogger("happyhorse.http")
 
 
@@ -19,10 +22,12 @@ class _TooLargeError(Exception):
 
 
 class Guard:
-    """ASGI middleware; `limit` is the most bytes of a body."""
+    """ASGI middleware; `limit` is the most bytes of a body, `check` looks at headers and raises ApiError."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app, self.limit = app, limit
+    def __init__(
+        self, app: ASGIApp, limit: int, check: Callable[[Headers], None] = lambda headers: None
+    ) -> None:
+        self.app, self.limit, self.check = app, limit, check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -50,10 +55,13 @@ class Guard:
         length = request.headers.get("content-length", "")
         large = ApiError(413, "request_too_large", f"a request may have {self.limit // 2**20} MB")
         try:
-            if length.isdecimal() and int(length) > self.limit:
-                await render(scope["path"], large)(scope, receive, noted)
-            else:
-                await self.app(scope, bounded, noted)
+            self.check(request.headers)
+            if length.isdecimal() and (len(length) > 18 or int(length) > self.limit):
+                raise large
+            await self.app(scope, bounded, noted)
+        except ApiError as error:
+            if not told["status"]:
+                await render(scope["path"], error)(scope, receive, noted)
         except _TooLargeError:
             if not told["status"]:
                 await render(scope["path"], large)(scope, receive, noted)
@@ -64,8 +72,7 @@ class Guard:
         finally:
             route: Any = scope.get("route")
             path = getattr(route, "path", "other")
-            REQUESTS.labels(
-                scope["method"] if path != "other" else "other", path, str(told["status"])
-            ).observe(time.monotonic() - began)
+            method = scope["method"] if path != "other" and scope["method"] in METHODS else "other"
+            REQUESTS.labels(method, path, str(told["status"])).observe(time.monotonic() - began)
             line = {"request": name, "method": scope["method"], "path": scope["path"], **told}
             logger.info("answered", extra=line | {"seconds": round(time.monotonic() - began, 4)})

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from happyhorse import sizes
-from happyhorse.generate.installed import public_name
-from happyhorse.generate.load import load
+from happyhorse.generate.installed import find_published, public_name
+from happyhorse.generate.load import load, parts_of
 from happyhorse.generate.model import Model
 from happyhorse.serve.http.errors import ApiError
 from happyhorse.world import scene
@@ -85,7 +85,10 @@ class Models:
 
 
 def check_serveable(models: tuple[str, ...]) -> None:
-    """Raise ValueError where two of `models` would have one name."""
+    """Raise ValueError where one of `models` is not there, or two would have one name. Nothing is loaded."""
+    for model in models:
+        if find_published(model) is None:
+            parts_of(model)
     names = [public_name(str(Path(model))) for model in models]
     for name in names:
         if names.count(name) > 1:

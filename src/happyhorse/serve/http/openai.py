@@ -5,6 +5,7 @@ draft, priority of a new video; span of an edit; status "cancelled", and the key
 routes cancel, promote, events and plan; variants preview and last_frame.
 """
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
@@ -283,18 +284,22 @@ def cancel(here: Here, caller: Who, base: Base, video_id: Id) -> Response:
     responses=WITH_BODY,
     openapi_extra=body_of(Remix, JSON, FORM),
 )
-def remix(here: Here, caller: Who, fields: Body, base: Base, video_id: Id) -> Response:
+def remix(
+    here: Here, caller: Who, fields: Body, base: Base, video_id: Id, idempotency_key: Again = None
+) -> Response:
     """The same seed, size, length and pictures with another prompt."""
     old, prompt = here.desk.get(caller, video_id), _prompt(fields)
     fields.end()
     order = here.desk.remake(caller, old, prompt)
-    return _answer(here, base, here.desk.submit(Order(**{**vars(order), "extra": {"remixed_from": old.id}})))
+    order = replace(order, extra={"remixed_from": old.id}, idempotency=idempotency_key)
+    return _answer(here, base, here.desk.submit(order))
 
 
 @router.post("/videos/{video_id}/promote", response_model=Video, responses=documented(OpenAIError, 404, 409))
-def promote(here: Here, caller: Who, base: Base, video_id: Id) -> Response:
+def promote(here: Here, caller: Who, base: Base, video_id: Id, idempotency_key: Again = None) -> Response:
     """Enlarge a draft: the same clip after super-resolution, from the latents that were kept."""
-    return _answer(here, base, here.desk.promote(caller, video_id, {"remixed_from": video_id}))
+    extra = {"remixed_from": video_id}
+    return _answer(here, base, here.desk.promote(caller, video_id, extra, idempotency_key))
 
 
 _FILES = {"video/mp4": {}, "image/webp": {}, "image/jpeg": {}, "image/png": {}}

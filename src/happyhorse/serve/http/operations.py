@@ -17,7 +17,7 @@ router = APIRouter(tags=["Operations"])
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
+async def healthz() -> dict[str, str]:  # not in a thread: those may all be waiting for a store
     """The process answers."""
     return {"status": "ok"}
 
@@ -26,8 +26,12 @@ def healthz() -> dict[str, str]:
 def readyz(here: Here) -> dict[str, Any]:
     """It can take orders: models are loaded, database and blob store can be reached, it is not stopping."""
     if here.stopping.is_set() or not here.ready:
-        word = "stopping" if here.stopping.is_set() else "loading its models"
-        raise ApiError(503, "not_ready", f"the server is {word}", retry=5)
+        why = "is loading its models"
+        if here.broken:
+            why = "has a model that it cannot load; its log says why"
+        if here.stopping.is_set():
+            why = "is stopping"
+        raise ApiError(503, "not_ready", f"the server {why}", retry=5)
     workers = here.service.house.alive()
     here.service.blobs.check()
     return {"status": "ok", "workers": len(workers), "waiting": here.service.store.count(status=("queued",))}

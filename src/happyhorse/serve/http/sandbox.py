@@ -7,11 +7,14 @@ comes back from the child is a file, an exit code and a sentence: nothing is unp
 
 import contextlib
 import multiprocessing
+import os
+import re
 import resource
 import sys
 import threading
 import warnings
 import wave
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Literal
 
@@ -32,16 +35,53 @@ RATE = 48_000  # Hz of the sound of a video
 REFUSED = 3  # exit code: the sentence is in a file
 
 _at_once = threading.BoundedSemaphore(4)
+_waiting = threading.BoundedSemaphore(16)  # the threads of the server are for other requests too
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__])
+_ORDINARY = re.compile(
+    r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|VIRTUAL_ENV|PYTHON\w*|LD_LIBRARY_PATH|\w+_NUM_THREADS"
+)
+
+
+class BusyError(Exception):
+    """Too many files wait to be decoded."""
+
+
+def start() -> None:
+    """Start the helper without the variables of this process, among which are passwords of stores.
+
+    For the start of a server, before there are threads: variables are away for a moment. Where this was not called the
+    helper starts at the first file, with all of them.
+    """
+    held = {name: os.environ.pop(name) for name in list(os.environ) if not _ORDINARY.fullmatch(name)}
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.update(held)
 
 
 def convert(kind: Kind, source: Path, target: Path) -> None:
     """Decode `source` in a limited process and write what it shows to `target`, with the suffix of its kind.
 
-    Raises ValueError, saying why, for what cannot be decoded within the limits.
+    Raises ValueError, saying why, for what cannot be decoded within the limits, and BusyError.
     """
     why = target.with_suffix(".why")
+    if not _waiting.acquire(blocking=False):
+        raise BusyError
+    try:
+        code = _run(kind, source, target, why)
+    finally:
+        _waiting.release()
+    if code == REFUSED and why.is_file():
+        raise ValueError(why.read_text("utf-8", "replace")[:300])
+    if code != 0 or not target.is_file():
+        raise ValueError(
+            f"the {kind} cannot be decoded with reasonable effort; convert it, or make it smaller"
+        )
+
+
+def _run(kind: Kind, source: Path, target: Path, why: Path) -> int | None:
+    """Decode in a process; returns its exit code."""
     with _at_once:
         child = _context.Process(target=_child, args=(kind, str(source), str(target), str(why)), daemon=True)
         child.start()
@@ -51,12 +91,7 @@ def convert(kind: Kind, source: Path, target: Path) -> None:
             child.join()
         code = child.exitcode
         child.close()
-    if code == REFUSED and why.is_file():
-        raise ValueError(why.read_text("utf-8", "replace")[:300])
-    if code != 0 or not target.is_file():
-        raise ValueError(
-            f"the {kind} cannot be decoded with reasonable effort; convert it, or make it smaller"
-        )
+    return code
 
 
 def _child(kind: Kind, source: str, target: str, why: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.datastructures import UploadFile
 
 from happyhorse.serve.http import fetch, sandbox
-from happyhorse.serve.http.errors import bad
+from happyhorse.serve.http.errors import ApiError, bad
 from happyhorse.serve.http.sandbox import SUFFIX, Kind
 from happyhorse.serve.settings import Settings
 
@@ -51,7 +51,8 @@ class Uploads:
     def take(self, value: Any, kind: Kind, param: str, folder: Path) -> Path:
         """What a client gave as `param`, as a clean file in `folder`. Blocks while it is decoded.
 
-        `value` is an `UploadFile`, or a text that is a data URL or an address. Raises ApiError 400.
+        `value` is an `UploadFile`, or a text that is a data URL or an address. Raises ApiError 400, or 503 while too
+        many wait.
         """
         limit = self._settings.picture_bytes if kind == "picture" else self._settings.media_bytes
         number = len(list(folder.iterdir()))
@@ -72,6 +73,10 @@ class Uploads:
             sandbox.convert(kind, source, target)
         except ValueError as error:
             raise bad(param, f"{param}: {error}", "invalid_file") from None
+        except sandbox.BusyError:
+            raise ApiError(
+                503, "busy", "many files are being decoded now; try again soon", param, retry=5
+            ) from None
         finally:
             source.unlink(missing_ok=True)
         return target

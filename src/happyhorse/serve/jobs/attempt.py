@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -86,12 +87,17 @@ def make(job: str, step: Step, worker: str, store: JobStore, blobs: Blobs, stopp
     with tempfile.TemporaryDirectory(prefix="happyhorse-") as folder:
         attempt = Attempt(claimed, store, blobs, stopping, Path(folder))
         ended: dict[str, Any] = {}
-        for name, stage in attempt.stages():
-            ended = step(name, lambda stage=stage: _guarded(stage, log))
-            if "code" in ended:
-                code, message, took = ended["code"], ended["message"], time.monotonic() - began
-                patiently(lambda: store.fail(claimed, code, message, took), job, stopping)  # noqa: B023, called here
-                break
+        try:
+            for name, stage in attempt.stages():
+                ended = step(name, lambda stage=stage: _guarded(stage, log))
+                if "code" in ended:
+                    code, message, took = ended["code"], ended["message"], time.monotonic() - began
+                    patiently(lambda: store.fail(claimed, code, message, took), job, stopping)  # noqa: B023, called here
+                    break
+        except BaseException:  # Lost, or what the queue raises between the steps of a job that was cancelled
+            with suppress(Exception):  # a count that is missing is no reason to lose a job
+                store.spent(claimed, sum(attempt.clock.timings.values()))
+            raise
     word = "failed" if "code" in ended else "completed"
     logger.info(word, extra=log | {"seconds": round(time.monotonic() - began, 3)} | ended)
     return word
@@ -127,11 +133,11 @@ def _guarded(stage: Callable[[], None], log: dict[str, Any]) -> dict[str, Any]:
         stage()
     except ValueError as error:
         return {"code": "invalid_request", "message": explain(error)}
-    except (Unavailable, DBAPIError, OSError) as error:
+    except (Unavailable, DBAPIError, OSError):
         logger.exception("a store cannot be reached", extra=log)
         return {
             "code": "storage_unavailable",
-            "message": f"the clip could not be kept: {explain(error)[:200]}",
+            "message": "the clip could not be kept, for its store was full or away; ask for it again later",
         }
     except Exception as error:
         logger.exception("a fault", extra=log)

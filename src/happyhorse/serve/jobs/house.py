@@ -4,6 +4,7 @@ import datetime
 import logging
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,8 +12,9 @@ import sqlalchemy as sa
 from happyhorse.serve.blobs import Blobs
 from happyhorse.serve.jobs import tables, usage
 from happyhorse.serve.jobs.queue import Queue
-from happyhorse.serve.jobs.records import folder
+from happyhorse.serve.jobs.records import NoJobError, folder
 from happyhorse.serve.jobs.store import JobStore
+from happyhorse.serve.logs import first_line
 from happyhorse.serve.settings import Settings
 
 W = tables.workers
@@ -79,7 +81,8 @@ class House:
         """Forget jobs that were kept long enough, with their blobs, and workers that died; returns how many jobs."""
         old = self.store.expired()
         for job in old:
-            self.remove(job.id)
+            with suppress(NoJobError):  # another process was first
+                self.remove(job.id)
         with self.engine.begin() as connection:
             usage.clean(connection)
             connection.execute(
@@ -144,5 +147,5 @@ class House:
                 if rounds % seldom == 0:
                     self.sweep()
             except Exception as error:  # the database or the store is away: the next round tries again
-                logger.warning("housekeeping has to wait: %s", str(error).splitlines()[0])
+                logger.warning("housekeeping has to wait: %s", first_line(error))
             rounds += 1

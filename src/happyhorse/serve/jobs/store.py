@@ -18,7 +18,7 @@ from happyhorse.serve.settings import Settings
 
 T = tables.jobs
 Enqueue = Callable[[sa.Connection, Job], None]
-SOON = 30.0  # seconds, the least that a client is asked to wait when the queue is full
+AT_ONCE = 1000  # ids in one statement; databases bound the values of one
 
 
 class JobStore:
@@ -36,6 +36,7 @@ class JobStore:
         """
         try:
             with self.engine.begin() as connection:
+                tables.alone(connection)  # so that limits hold however many ask at once
                 known = self._same(connection, job)
                 if known is not None:
                     return known
@@ -96,7 +97,7 @@ class JobStore:
             raise RefusedError(
                 "queue_full",
                 f"{waiting} clips are waiting already; try again later",
-                max(SOON, min(600.0, each)),
+                max(usage.SOON, min(600.0, each)),
             )
 
     def get(self, job: str, owner: str | None = None) -> Job:
@@ -191,6 +192,13 @@ class JobStore:
         """End an attempt without a clip, after `seconds` of work. Raises Lost."""
         self._end(job, seconds, status="failed", error={"code": code, "message": message})
 
+    def spent(self, job: Job, seconds: float) -> None:
+        """Count the `seconds` of work on an attempt that came to nothing because the job was cancelled or deleted."""
+        with self.engine.begin() as connection:
+            status = connection.execute(sa.select(T.c.status).where(T.c.id == job.id)).scalar()
+            if status in (None, "cancelled") and seconds > 0:
+                usage.note(connection, job.owner, seconds=seconds)
+
     def _end(self, job: Job, seconds: float, **values: Any) -> None:
         now = time.time()
         ended = {"finished": now, "expires": now + self.settings.keep, "eta": None, "worker": None}
@@ -216,10 +224,12 @@ class JobStore:
 
     def existing(self, jobs: Iterable[str]) -> dict[str, Job]:
         """Those of `jobs` that there are, by id."""
-        wanted = list(jobs)
+        wanted, found = list(jobs), {}
         with self.engine.connect() as connection:
-            rows = connection.execute(sa.select(T).where(T.c.id.in_(wanted))) if wanted else ()
-            return {row.id: _job(row) for row in rows}
+            for start in range(0, len(wanted), AT_ONCE):
+                part = sa.select(T).where(T.c.id.in_(wanted[start : start + AT_ONCE]))
+                found |= {row.id: _job(row) for row in connection.execute(part)}
+        return found
 
     def _change(self, job: str, conditions: Iterable[Any], **values: Any) -> Any:
         update = sa.update(T).where(T.c.id == job, *conditions).values(**values).returning(T)

@@ -16,6 +16,9 @@ from sqlalchemy.exc import OperationalError
 from happyhorse.serve.settings import Settings
 
 VERSION = 1  # of these tables
+LOCK = 7237128888997146478  # among PostgreSQL's advisory locks, that of `alone`
+PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 20_000}
+"""Seconds for a connection to PostgreSQL, and milliseconds until one on which nothing is answered counts as lost."""
 
 metadata = sa.MetaData()
 
@@ -99,10 +102,13 @@ def connect(settings: Settings) -> sa.Engine:
     """
     if settings.is_local:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options: dict[str, Any] = (
-        {} if settings.is_local else {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20}
-    )
-    engine = sa.create_engine(settings.database_url, **options)
+    url = sa.make_url(settings.database_url)
+    # Errors do not show the parameters of statements: prompts are nobody's business.
+    options: dict[str, Any] = {"hide_parameters": True}
+    if not settings.is_local:
+        patience = {name: value for name, value in PATIENCE.items() if name not in url.query}
+        options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "connect_args": patience}
+    engine = sa.create_engine(url, **options)
     if settings.is_local:
         event.listen(engine, "connect", _prepare)
         same = _Same(settings.data / "jobs.db")
@@ -141,10 +147,7 @@ class _Same:
 def create(engine: sa.Engine) -> None:
     """Make the tables where they are missing. Raises ValueError when they are of another version."""
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # two servers may start at once
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(7237128888997146478)"))
-        else:
-            connection.execute(sa.text("BEGIN IMMEDIATE"))
+        alone(connection)  # two servers may start at once
         metadata.create_all(connection)
         found = connection.execute(sa.select(facts.c.value).where(facts.c.name == "version")).scalar()
         if found is None:
@@ -156,12 +159,21 @@ def create(engine: sa.Engine) -> None:
             )
 
 
+def alone(connection: sa.Connection) -> None:
+    """Let no other process past this point until the transaction is over. It is the first statement of it."""
+    shared = connection.dialect.name == "postgresql"
+    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})" if shared else "BEGIN IMMEDIATE"))
+
+
 def fact(connection: sa.Connection, name: str) -> str:
     """A random fact (256 bits, hexadecimal), the same for all processes of a service; made when first asked for."""
-    found = connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+    wanted = sa.select(facts.c.value).where(facts.c.name == name)
+    found = connection.execute(wanted).scalar()
     if found is None:
-        found = secrets.token_hex(32)
-        connection.execute(sa.insert(facts).values(name=name, value=found))
+        # Others may ask for the first time now: one of them is first, and all get what that one made.
+        made = sa.text("INSERT INTO happyhorse_facts VALUES (:name, :value) ON CONFLICT DO NOTHING")
+        connection.execute(made, {"name": name, "value": secrets.token_hex(32)})
+        found = connection.execute(wanted).scalar_one()
     return found
 
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from happyhorse.serve.jobs.records import RefusedError
+from happyhorse.serve.jobs.records import WAITING, RefusedError
+from happyhorse.serve.jobs.tables import jobs as J
 from happyhorse.serve.jobs.tables import usage as T
 
 MINUTE, DAY = 60.0, 24 * 3600.0
+SOON = 30.0  # seconds, the least that a client is asked to wait where work has to be done first
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """New jobs a minute, and seconds of work in 24 hours; 0 is no limit."""
+    """New jobs a minute, and seconds of work in 24 hours, that of clips that are not over among it; 0 is no limit."""
 
     jobs_a_minute: int = 0
     seconds_a_day: int = 0
@@ -44,11 +46,14 @@ def check(connection: sa.Connection, owner: str, limits: Limits) -> None:
                 T.c.owner == owner, T.c.seconds > 0, T.c.at > now - DAY
             )
         ).one()
-        if (spent[0] or 0.0) >= limits.seconds_a_day:
+        asked = sa.select(sa.func.sum(J.c.predicted)).where(J.c.owner == owner, J.c.status.in_(WAITING))
+        done, coming = spent[0] or 0.0, connection.execute(asked).scalar() or 0.0
+        if done + coming >= limits.seconds_a_day:
             raise RefusedError(
                 "quota_exceeded",
-                f"this key has used its {limits.seconds_a_day} seconds of work a day; wait, or ask for a larger quota",
-                spent[1] + DAY - now,
+                f"this key may use {limits.seconds_a_day} seconds of work a day; {done:.0f} are used, and {coming:.0f} "
+                "foreseen for its clips that are not over; wait, or ask for a larger quota",
+                spent[1] + DAY - now if done >= limits.seconds_a_day else SOON,
             )
 
 

@@ -1,0 +1,51 @@
+"""Several processes of a service that start at the same time, on an empty database."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from happyhorse.serve.service import open_service
+from happyhorse.serve.settings import Settings
+
+AT_ONCE = 4
+
+
+def test_all_of_them_start_and_are_one_service(fresh):
+    together, opened, faults = threading.Barrier(AT_ONCE), [], []
+
+    def start() -> None:
+        together.wait()
+        try:
+            opened.append(open_service(fresh))
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    try:
+        assert not faults and len(opened) == AT_ONCE
+        assert len({service.secret for service in opened}) == 1
+    finally:
+        for service in opened:
+            service.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:a b@host:port/x", "postgresql://me:p@ss:word@h:1:2/x"])
+def test_an_address_that_cannot_be_read_is_no_fault_and_is_not_shown(tmp_path, url):
+    with pytest.raises(ValueError, match="HAPPYHORSE_DATABASE_URL is no address") as refused:
+        open_service(Settings.read({}, data=tmp_path, database=url))
+    assert "ss:word" not in str(refused.value)
+
+
+def test_parameters_of_statements_are_not_in_errors(tmp_path):
+    service = open_service(Settings.read({}, data=tmp_path))
+    try:
+        with pytest.raises(sa.exc.DBAPIError) as failed, service.engine.begin() as connection:
+            connection.execute(sa.text("INSERT INTO nowhere VALUES (:prompt)"), {"prompt": "between us"})
+        assert "between us" not in str(failed.value)
+    finally:
+        service.close()
