@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "happyhorse"
 DOCS = ROOT / "docs"
 NOTE = "<!-- Written by docs/generate.py; edit the source it describes instead. -->\n"
+FEWEST = 10  # events of which a share is told
 BLOCK = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # The order in which things happen in the life of a model and of a clip; what is not named comes last, by alphabet.
@@ -270,13 +271,16 @@ def clips() -> str:
     lines = [
         "![one clip of each family, the first of the measured ones](docs/assets/pony.png)\n",
         f"{report['total']['clips']} held-out prompts, one clip each; brackets: 95 % intervals. *On time*: seen events",
-        "that have a sound between -45 and +125 ms. *Control*: the same pictures, each with another clip's sound.\n",
-        "| | clips | shows what was asked | in the right colour | on time | control |",
-        "|---|--:|--:|--:|--:|--:|",
+        f"that have a sound between -45 and +125 ms, where {FEWEST} or more were seen. *Control*: the same pictures,",
+        "each with another clip's sound.\n",
+        "| | clips | shows what was asked | sounds like it | in the right colour | on time | control |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, part in (("all", report["total"]), *report["families"].items()):
         sync, control = part["sync"] or {}, part["control"] or {}
-        shares = (part["family"], part["color"], sync.get("within"), control.get("within"))
+        if sync.get("seen", 0) < FEWEST:
+            sync = control = {}
+        shares = (part["family"], part["sound"], part["color"], sync.get("within"), control.get("within"))
         lines.append(f"| {name} | {part['clips']} | " + " | ".join(map(_percent, shares)) + " |")
     return "\n".join(lines) + "\n"
 

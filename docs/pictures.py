@@ -9,6 +9,7 @@ frames and the spectrogram) and `docs/assets/pony.json` (the report, and the pro
 
 import json
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +24,19 @@ COLUMNS, WIDTH, LABEL = 6, 160, 18
 
 def main(folder: Path) -> None:
     """Read `folder/clips` and `folder/report.json`; write the two files."""
-    lines = (folder / "clips" / "prompts.tsv").read_text(encoding="utf-8").splitlines()
-    first: dict[str, tuple[str, str]] = {}
-    for line in lines:
-        name, prompt = line.split("\t", 1)
-        first.setdefault(name.split("-", 1)[1].removesuffix(".mp4"), (name, prompt))
-    rows = [row(folder / "clips" / name, prompt) for _, (name, prompt) in sorted(first.items())]
+    first: dict[str, tuple[Path, str]] = {}
+    for path in sorted(
+        (folder / "clips").glob("*.mp4")
+    ):  # NUMBER-FAMILY.mp4, with the prompt in a text of that name
+        prompt = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
+        first.setdefault(path.stem.split("-", 1)[1], (path, prompt))
+    rows = [row(path, prompt) for _, (path, prompt) in sorted(first.items())]
     ASSETS.mkdir(exist_ok=True)
     sheet = Image.fromarray(np.concatenate(rows))
     sheet.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(ASSETS / "pony.png", optimize=True)
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))["model"]
     for part in (report["total"], *report["families"].values()):  # every single offset: the plot has them
-        part.pop("offsets"), part.pop("control_offsets")
+        part.pop("offsets", None), part.pop("control_offsets", None)
     report["prompts"] = {family: prompt for family, (_, prompt) in sorted(first.items())}
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     (ASSETS / "pony.json").write_text(text, encoding="utf-8")
@@ -48,7 +50,10 @@ def row(path: Path, prompt: str) -> np.ndarray:
     frames = [np.asarray(Image.fromarray(frame).resize((WIDTH, height))) for frame in clip.video[picks]]
     heard = spectrogram(clip.audio, WIDTH * 3 // 2, height, clip.rate)
     strip = Image.new("RGB", (WIDTH * COLUMNS + WIDTH * 3 // 2, LABEL), "white")
-    latin = "".join(c if ord(c) < 0x250 else "·" for c in prompt)  # the built-in font knows no other letters
+    composed = unicodedata.normalize("NFC", prompt)
+    latin = "".join(
+        c if ord(c) < 0x250 else "·" for c in composed
+    )  # the built-in font knows no other letters
     ImageDraw.Draw(strip).text((4, 2), latin, fill="black", font=ImageFont.load_default(12))
     return np.concatenate([np.asarray(strip), np.concatenate([*frames, heard], axis=1)])
 
