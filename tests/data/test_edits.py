@@ -61,11 +61,11 @@ def test_pairs_lie_beside_each_other_in_shards(tmp_path, monkeypatch):
     data = Edits(Shards(make(plan, 1), plan.clips))
     assert len(data) == 2 == len(data.records) and data.batch(2, 0, 0) != []
     video, audio, record = data[1]
-    before, heard = record["source"]
+    before, heard = record["before"]
     assert video.shape == before.shape == (13, 32, 64, 3) and audio.shape == heard.shape
     assert (video != before).any() or (audio != heard).any()
     assert record["captions"] and record["phones"] == [] and record["edit"]["old"] != record["edit"]["to"]
-    assert "source" not in data.records[1], "records are read whole, latents when they are needed"
+    assert "before" not in data.records[1], "records are read whole, latents when they are needed"
     assert record["seed"] == 1
 
 

@@ -303,7 +303,7 @@ def _pair(split: str, index: int, settings: WorldConfig) -> Edit:
 
 
 class Edits:
-    """Shards of an `EditPlan` as a sequence of results, whose records hold the source's latents under "source"."""
+    """Shards of an `EditPlan` as a sequence of results, whose records hold the source's latents under "before"."""
 
     def __init__(self, shards: Shards) -> None:
         self.shards = shards
@@ -317,6 +317,6 @@ class Edits:
         return indices(len(self), size, seed, step)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        """Video, audio and record of the result of a pair, its record with "source": video and audio of the other."""
+        """Video, audio and record of the result of a pair, its record with "before": video and audio of the other."""
         video, audio, record = self.shards[2 * index + 1]
-        return video, audio, record | {"source": self.shards[2 * index][:2]}
+        return video, audio, record | {"before": self.shards[2 * index][:2]}

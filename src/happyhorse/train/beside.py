@@ -6,12 +6,12 @@ from happyhorse.generate.denoiser import Beside
 
 
 def cut_source(record: dict[str, Any], start: int, frames: int) -> dict[str, Any]:
-    """A record whose "source", if it has one, is cut to a window of `frames` latent frames, as `cut` does it."""
-    if "source" not in record:
+    """A record whose "before", if it has one, is cut to a window of `frames` latent frames, as `cut` does it."""
+    if "before" not in record:
         return record
-    video, audio = record["source"]
+    video, audio = record["before"]
     sound = audio[4 * start : 4 * (start + frames - 1) + 1]
-    return record | {"source": (video[:, start : start + frames], sound)}
+    return record | {"before": (video[:, start : start + frames], sound)}
 
 
 def stand_beside(records: list[dict[str, Any]], pictures: int) -> Beside | None:
@@ -21,8 +21,8 @@ def stand_beside(records: list[dict[str, Any]], pictures: int) -> Beside | None:
     """
     each = []
     for record in records:
-        if "source" in record:
-            video, audio = (part[None].float() for part in record["source"])
+        if "before" in record:
+            video, audio = (part[None].float() for part in record["before"])
             each.append(Beside(video=video, audio=audio))
         elif "references" in record and pictures:
             each.append(Beside(record["references"][None, :pictures].float()))

@@ -123,7 +123,7 @@ def draw_windows(
 ) -> Windows:
     """What a part of the batch of a step learns from: video and audio latents, texts, records, and the generator of the
     draws that follow. All parts of a step have windows of the same length. Of the clips that edits start from, which
-    stand under "source" in the records, it is the same window; there are half as many, as each is seen twice.
+    stand under "before" in the records, it is the same window; there are half as many, as each is seen twice.
     """
     draw = float(torch.rand((), generator=step_generator(loop.seed, step, SHARED_STREAM)))
     length, more = flow.window(draw)
