@@ -155,7 +155,7 @@ def test_what_stands_beside_clips_is_made_where_the_recipe_has_a_share_of_it(
     found = recipes.beside(load_recipe(file, few + shares), codec, 1, lambda what, *_: said.append(what))
     assert set(said) == {"train edits", "train latents", "train references"}
     video, audio, record = found["edit"][1]
-    assert video.shape == record["source"][0].shape == (48, 2, 2, 2) and audio.shape == (5, 64)
+    assert video.shape == record["before"][0].shape == (48, 2, 2, 2) and audio.shape == (5, 64)
     subjects = found["references"]
     assert subjects[0][2]["references"].shape == (3, 48, 2, 2) and len(subjects) <= 3
 

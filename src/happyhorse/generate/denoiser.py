@@ -52,7 +52,7 @@ class Beside:
         parts = (self.references, self.video, self.audio)
         return Beside(*(None if part is None else part.to(device) for part in parts))
 
-    def tokens(self, rows: int) -> tuple[list[Float[Tensor, "B n Cv"]], list[Float[Tensor, "B n Ca"]]]:
+    def tokens(self, rows: int) -> tuple[list[Float[Tensor, "B _ Cv"]], list[Float[Tensor, "B _ Ca"]]]:
         """Tokens to stand after those of the video, and after those of the audio, of `rows` clips."""
         videos = [] if self.references is None else [self.references.transpose(1, 2)]  # a picture is a frame
         videos += [] if self.video is None else [self.video]
