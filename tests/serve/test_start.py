@@ -1,10 +1,12 @@
-"""Several processes of a service that start at the same time, on an empty database."""
+"""The start of a service: several processes at the same time on an empty database, and the socket."""
 
+import socket
 import threading
 
 import pytest
 import sqlalchemy as sa
 
+from happyhorse.serve.server import bind
 from happyhorse.serve.service import open_service
 from happyhorse.serve.settings import Settings
 
@@ -49,3 +51,9 @@ def test_parameters_of_statements_are_not_in_errors(tmp_path):
         assert "between us" not in str(failed.value)
     finally:
         service.close()
+
+
+def test_small_answers_leave_at_once():
+    """asyncio sets TCP_NODELAY on what comes in only where the listening socket says that it is of TCP."""
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

@@ -29,7 +29,10 @@ logger = logging.getLogger("happyhorse.server")
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket at an address; it does not listen yet. Raises ValueError, with a remedy, where that cannot be had."""
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small answers at once only where the socket says that it is of TCP; else each waits 40 ms for an
+    # acknowledgement of the piece before
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
