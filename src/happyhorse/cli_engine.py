@@ -118,7 +118,7 @@ def planning(
         else:
             device = devices.this(model.device)
         made = ask(request, model.folder, model.variant, device, options["weights"], model.format)
-        show.result(plan_facts(made), plan_lines(made), json)
+        show.result(made.facts(), plan_lines(made), json)
 
     shared = [p for name, p in inspect.signature(generate).parameters.items() if name not in WITHOUT]
     own = [
@@ -131,30 +131,6 @@ def planning(
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-def plan_facts(plan: Any) -> dict[str, Any]:
-    """An `engine.plan.Plan` as plain values: bytes, and seconds or None."""
-    stages = [
-        {"stage": stage.name, "peak": stage.peak, "seconds": stage.seconds, "reads": stage.reads}
-        for stage in plan.stages
-    ]
-    return {
-        "device": plan.device.name,
-        "memory": plan.device.memory,
-        "free": plan.device.free,
-        "fits": plan.refusal is None,
-        "refusal": plan.refusal,
-        "policy": str(plan.policy),
-        "weights": plan.policy.weights,
-        "swap": plan.policy.swap,
-        "streamed": list(plan.policy.streamed),
-        "strips": plan.policy.strips,
-        "peak": plan.peak,
-        "host": plan.host,
-        "seconds": plan.seconds,
-        "stages": stages,
-    }
 
 
 def plan_lines(plan: Any) -> str:

@@ -55,7 +55,6 @@ def test_the_same_seed_has_the_same_edit():
 
 def test_pairs_lie_beside_each_other_in_shards(tmp_path, monkeypatch):
     monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path))
-    monkeypatch.setattr("happyhorse.data.edits.CLIPS", 4)
     monkeypatch.setattr("happyhorse.data.shards.CLIPS", 4)
     plan = EditPlan(WORLD, "train", 2)
     data = Edits(Shards(make(plan, 1), plan.clips))

@@ -55,8 +55,7 @@ def test_captions_without_what_the_pictures_tell():
 
 def test_stills_belong_to_the_clips_of_the_same_seeds(tmp_path, monkeypatch):
     monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path))
-    for module in ("shards", "references"):
-        monkeypatch.setattr(f"happyhorse.data.{module}.CLIPS", 6)
+    monkeypatch.setattr("happyhorse.data.shards.CLIPS", 6)
     clips, plan = ShardPlan(WORLD, "train", 6), ReferencePlan(WORLD, "train", 6)
     data = References(Shards(make(clips, 1), clips.clips), Shards(make(plan, 1), plan.clips))
     seen = [data.clips.records[index] for index in data.chosen]
@@ -78,8 +77,7 @@ def test_stills_belong_to_the_clips_of_the_same_seeds(tmp_path, monkeypatch):
 
 def test_clips_without_any_subject_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path))
-    for module in ("shards", "references"):
-        monkeypatch.setattr(f"happyhorse.data.{module}.CLIPS", 2)
+    monkeypatch.setattr("happyhorse.data.shards.CLIPS", 2)
     views = WorldConfig(64, 32, 0.2, ("sea",))
     clips, plan = ShardPlan(views, "train", 2), ReferencePlan(views, "train", 2)
     with pytest.raises(ValueError, match="choose families among balls"):

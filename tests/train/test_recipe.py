@@ -146,8 +146,7 @@ def test_what_stands_beside_clips_is_made_where_the_recipe_has_a_share_of_it(
     file, tiny_model, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / "cache"))
-    for module in ("shards", "edits", "references"):
-        monkeypatch.setattr(f"happyhorse.data.{module}.CLIPS", 2)
+    monkeypatch.setattr("happyhorse.data.shards.CLIPS", 2)
     few = ["flow.edits=2", "flow.references=3", "world.width=32", "world.height=32", "world.seconds=0.2"]
     shares = ["flow.flow.conditions.edit=0.5", "flow.flow.conditions.references=0.5"]
     codec, said = tiny_model / "codec.safetensors", []

@@ -7,17 +7,17 @@ equal. An instruction has wordings for training and others, which are kept out o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
-from happyhorse import checkpoint, config, world
+from happyhorse import world
 from happyhorse.codec.audio import SAMPLES
 from happyhorse.data import variants
 from happyhorse.data.batches import indices
-from happyhorse.data.shards import CLIPS, Shards, codec_version, world_version
+from happyhorse.data.shards import Shards, full
 from happyhorse.data.source import RawClip, WorldConfig, record_of, seed_of
 from happyhorse.data.variants import Variant
 from happyhorse.values import PONY
@@ -26,7 +26,7 @@ from happyhorse.world.horse_figure import COATS
 from happyhorse.world.landscape import SKIES
 from happyhorse.world.palette import COLORS
 from happyhorse.world.rooms import BACKGROUNDS, WALLS
-from happyhorse.world.scene import Scene, available, hear, render
+from happyhorse.world.scene import Scene, hear, render
 
 Kind = Literal["colour", "background", "sound"]
 
@@ -233,12 +233,6 @@ def _filled(
     return tuple(said), tuple(fill(line, slots, rng) for line in heldout)
 
 
-@cache
-def maker_version() -> str:
-    """Hash of the code that makes pairs: made otherwise, they are others."""
-    return config.fingerprint([checkpoint.sha256(str(file)) for file in (__file__, variants.__file__)])
-
-
 @dataclass(frozen=True)
 class EditPlan:
     """Shards of `pairs` edits of a `split`, as latents of the codec at `codec` or raw where it is None.
@@ -260,19 +254,12 @@ class EditPlan:
     @property
     def whole(self) -> int:
         """`clips`, rounded up to full shards."""
-        return -(-self.clips // CLIPS) * CLIPS
+        return full(self.clips)
 
     @property
     def key(self) -> str:
         """Name of the folder; `pairs` is not in it: sets grow."""
-        made = [
-            config.plain(self.world),
-            world_version(),
-            maker_version(),
-            available(),
-            codec_version(self.codec),
-        ]
-        return f"edits-{self.split}-{config.fingerprint(made)}"
+        return variants.folder("edits", self.split, self.world, self.codec, __file__)
 
     def clip(self, index: int) -> RawClip:
         """Render the source or the result of a pair."""

@@ -7,7 +7,6 @@ clip a share of the captions leaves out what the pictures tell: the colour of th
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,17 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from happyhorse import checkpoint, config, world
+from happyhorse import world
 from happyhorse.codec.audio import SAMPLES
 from happyhorse.data import variants
 from happyhorse.data.batches import indices
-from happyhorse.data.shards import CLIPS, Shards, codec_version, world_version
+from happyhorse.data.shards import Shards, full
 from happyhorse.data.source import RawClip, WorldConfig, seed_of
 from happyhorse.data.variants import Variant
 from happyhorse.values import PONY
 from happyhorse.world.draw import Canvas
 from happyhorse.world.rooms import BACKGROUNDS
-from happyhorse.world.scene import Scene, available
+from happyhorse.world.scene import Scene
 
 MOST = 3
 """Pictures of a subject that a model is shown at most, and that are made for each clip."""
@@ -111,12 +110,6 @@ def spoken_of(scene: Scene) -> dict[str, str]:
     return {key: value for key, value in subject(scene).items() if key not in ("person", "vessel", "count")}
 
 
-@cache
-def maker_version() -> str:
-    """Hash of the code that makes the pictures: made otherwise, they are others."""
-    return config.fingerprint([checkpoint.sha256(str(file)) for file in (__file__, variants.__file__)])
-
-
 @dataclass(frozen=True)
 class ReferencePlan:
     """Shards of MOST stills each for the first `scenes` clips of a `split`, as latents of the codec at `codec` or raw.
@@ -138,19 +131,12 @@ class ReferencePlan:
     @property
     def whole(self) -> int:
         """`clips`, rounded up to full shards."""
-        return -(-self.clips // CLIPS) * CLIPS
+        return full(self.clips)
 
     @property
     def key(self) -> str:
         """Name of the folder; `scenes` is not in it: sets grow."""
-        made = [
-            config.plain(self.world),
-            world_version(),
-            maker_version(),
-            available(),
-            codec_version(self.codec),
-        ]
-        return f"references-{self.split}-{config.fingerprint(made)}"
+        return variants.folder("references", self.split, self.world, self.codec, __file__)
 
     def clip(self, index: int) -> RawClip:
         """Render a still: a clip of one frame, with the silence that belongs to it."""

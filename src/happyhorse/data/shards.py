@@ -75,7 +75,7 @@ class ShardPlan:
     @property
     def whole(self) -> int:
         """`clips`, rounded up to full shards."""
-        return -(-self.clips // CLIPS) * CLIPS
+        return full(self.clips)
 
     @property
     def key(self) -> str:
@@ -86,6 +86,11 @@ class ShardPlan:
     def clip(self, index: int) -> RawClip:
         """Render the scene of the split's seed `index`."""
         return render_seed(seed_of(self.split, index), self.world)
+
+
+def full(clips: int) -> int:
+    """As many `clips`, rounded up to full shards."""
+    return -(-clips // CLIPS) * CLIPS
 
 
 def codec_version(codec: str | None) -> str:

@@ -8,12 +8,16 @@ nothing else: the ball is blue instead of red, and falls as it fell. Which draw 
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from happyhorse.world.scene import TABLE, Scene
+from happyhorse import checkpoint, config
+from happyhorse.data.shards import codec_version, world_version
+from happyhorse.data.source import WorldConfig
+from happyhorse.world.scene import TABLE, Scene, available
 
 FEW = 24  # a draw among more whole numbers than this decides no attribute
 _places: dict[tuple[str, str], int] = {}  # which draw decided an attribute of a family the last time
@@ -198,3 +202,15 @@ def _kept(value: Any) -> Any:
 
 def _same(one: Sequence[Any], two: Sequence[Any]) -> bool:
     return len(one) == len(two) and all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def folder(kind: str, split: str, world: WorldConfig, codec: str | None, maker: str) -> str:
+    """Name of the folder of a `kind` of clips made of variants: of all that decides them, the file `maker` too."""
+    code = config.fingerprint([_hash(maker), _hash(__file__)])
+    made = [config.plain(world), world_version(), code, available(), codec_version(codec)]
+    return f"{kind}-{split}-{config.fingerprint(made)}"
+
+
+@cache
+def _hash(file: str) -> str:
+    return checkpoint.sha256(file)

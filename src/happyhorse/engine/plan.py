@@ -101,6 +101,29 @@ class Plan:
         every = [stage.seconds for stage in self.stages]
         return None if None in every else sum(cast("list[float]", every))
 
+    def facts(self) -> dict[str, Any]:
+        """As plain values, which `happyhorse plan --json` prints and the server answers: bytes, and seconds or None."""
+        policy = self.policy
+        return {
+            "device": self.device.name,
+            "memory": self.device.memory,
+            "free": self.device.free,
+            "fits": self.refusal is None,
+            "refusal": self.refusal,
+            "policy": str(policy),
+            "weights": policy.weights,
+            "swap": policy.swap,
+            "streamed": list(policy.streamed),
+            "strips": policy.strips,
+            "peak": self.peak,
+            "host": self.host,
+            "seconds": self.seconds,
+            "stages": [
+                {"stage": stage.name, "peak": stage.peak, "seconds": stage.seconds, "reads": stage.reads}
+                for stage in self.stages
+            ],
+        }
+
 
 def plan(job: Job, device: Device, weights: Weights = "bf16") -> Plan:
     """The first policy under which `job` can finish on `device`; where there is none the last, with a refusal."""

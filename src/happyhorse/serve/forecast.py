@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from happyhorse.engine.device import Device, this
-from happyhorse.engine.plan import Plan, ask
+from happyhorse.engine.plan import ask
 from happyhorse.generate.model import Model
 from happyhorse.generate.published import Published
 from happyhorse.serve.jobs.records import Job
@@ -120,31 +120,7 @@ def _planned(request: Request, model: Published) -> tuple[dict[str, float], dict
         name = next((ours for theirs, ours in _STAGES.items() if stage.name.startswith(theirs)), "condition")
         if stage.seconds is not None:
             seconds[name] = seconds.get(name, 0.0) + stage.seconds
-    return seconds, facts(made)
-
-
-def facts(plan: Plan) -> dict[str, Any]:
-    """What the engine plans, as plain values, by the names of `happyhorse plan --json`: bytes, and seconds or None."""
-    policy = plan.policy
-    return {
-        "device": plan.device.name,
-        "memory": plan.device.memory,
-        "free": plan.device.free,
-        "fits": plan.refusal is None,
-        "refusal": plan.refusal,
-        "policy": str(policy),
-        "weights": policy.weights,
-        "swap": policy.swap,
-        "streamed": list(policy.streamed),
-        "strips": policy.strips,
-        "peak": plan.peak,
-        "host": plan.host,
-        "seconds": plan.seconds,
-        "stages": [
-            {"stage": stage.name, "peak": stage.peak, "seconds": stage.seconds, "reads": stage.reads}
-            for stage in plan.stages
-        ],
-    }
+    return seconds, made.facts()
 
 
 @cache

@@ -61,19 +61,21 @@ class Muon(torch.optim.Optimizer):
         assert closure is None, "Muon takes no closure"
         rank, ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         for group in self.param_groups:
-            zipped = zip(group["params"], group["blocks"], strict=True)
-            pairs = [(parameter, blocks) for parameter, blocks in zipped if parameter.grad is not None]
-            copied = [not isinstance(parameter, DTensor) for parameter, _ in pairs]
-            updates = []
-            for index, (parameter, blocks) in enumerate(pairs):
+            shared = []
+            for index, (parameter, blocks) in enumerate(zip(group["params"], group["blocks"], strict=True)):
+                if parameter.grad is None:
+                    continue
                 direction = self._direction(parameter, group["momentum"])
-                mine = not copied[index] or index % ranks == rank
-                updates.append(_update(direction, blocks) if mine else torch.zeros_like(direction))
-            if ranks > 1:
-                total([update for update, copy in zip(updates, copied, strict=True) if copy])
-            for (parameter, _), update in zip(pairs, updates, strict=True):
-                decay = 1 - group["lr"] * group["weight_decay"]
-                parameter.mul_(decay).add_(update.to(parameter.dtype), alpha=-group["lr"])
+                if ranks == 1 or isinstance(parameter, DTensor):
+                    _apply(parameter, _update(direction, blocks), group)
+                else:
+                    mine = index % ranks == rank
+                    shared.append(
+                        (parameter, _update(direction, blocks) if mine else torch.zeros_like(direction))
+                    )
+            total([update for _, update in shared])
+            for parameter, update in shared:
+                _apply(parameter, update, group)
 
     def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
         """The gradient, carried on by Nesterov's rule; it has the shape, and the shards, of the parameter."""
@@ -93,6 +95,11 @@ def _update(direction: Tensor, blocks: tuple[int, ...]) -> Tensor:
     if isinstance(direction, DTensor):
         return distribute_tensor(update, direction.device_mesh, direction.placements)
     return update
+
+
+def _apply(parameter: Tensor, update: Tensor, group: dict) -> None:
+    decay = 1 - group["lr"] * group["weight_decay"]
+    parameter.mul_(decay).add_(update.to(parameter.dtype), alpha=-group["lr"])
 
 
 def _scaled(block: Tensor) -> Tensor:
