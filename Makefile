@@ -66,6 +66,8 @@ nano: $(VENV)/.installed ## the whole life in minutes: world, codec, denoiser, s
 	@$(BIN)/happyhorse train distill --recipe recipes/nano.toml
 	@$(BIN)/happyhorse train upscale --recipe recipes/nano.toml
 	@$(BIN)/happyhorse generate "$(PROMPT)" --model runs/nano --seed 1 --output runs/nano/clip.mp4
+	@$(BIN)/happyhorse eval --model runs/nano --clips 32 $(addprefix --family ,balls xylophone clock hammer) --source model \
+	  --better-than-chance --workers 2 --output runs/nano/eval
 
 wheel: $(VENV)/.dev ## build the distribution files into dist/
 	@$(BIN)/python -m build --outdir dist

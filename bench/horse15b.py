@@ -43,11 +43,13 @@ from happyhorse.values import HAPPYHORSE_15B
 WORDS = 640  # tokens of text: the most that the network reads
 BIG = 10_000  # tokens beyond which attention that writes its scores down cannot be run
 KERNELS = ("auto", "fa3", "cudnn", "flash", "flex", "efficient", "math")  # fast ones first
+# s for a clip of 5 s on one H100, as the original's README has it
 PUBLISHED = {
     "256p": 2.0,
     "540p": 8.0,
     "1080p": 38.4,
-}  # s for a clip of 5 s on one H100, as the original's README has it
+}
+# dense bf16
 PEAKS = {
     "H100": 989e12,
     "H200": 989e12,
@@ -55,7 +57,7 @@ PEAKS = {
     "B200": 2250e12,
     "4090": 165e12,
     "5090": 210e12,
-}  # dense bf16
+}
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # as in a worker: decoders are threads beside those of the model
+# As the command line and its workers have it: decoders are threads beside those of the model, and threads that wait
+# do not spin (see `happyhorse.cli.main`). Without it the clip in a process would be made under other rules than the job.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PROMPT = "a big red ball bounces on a wooden floor in front of a blue wall"
 CLIENTS = (1, 4, 16)

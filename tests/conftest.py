@@ -38,9 +38,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     audio = AudioCodec(AudioCodecConfig(width=16, vocoder_width=16, vocoder_blocks=1))
     for half in (video, audio):
         randomised(half, 0.02)
-        features = half.linear.basis.shape[
-            1
-        ]  # an orthonormal basis: encoding and decoding are inverse on its span
+        # an orthonormal basis: encoding and decoding are inverse on its span
+        features = half.linear.basis.shape[1]
         basis = torch.linalg.qr(torch.randn(features, half.linear.basis.shape[0], generator=generator))[0]
         half.linear.basis.copy_(basis.T)
     weights = {

@@ -67,9 +67,8 @@ class Away(Tensor):
         if func is aten.copy_.default and not isinstance(args[0], Away):
             return args[0]
         if func is aten._conj.default:
-            return Away(
-                out.resolve_conj()
-            )  # torch marks a tensor as conjugate, and no tensor in Python can be marked
+            # torch marks a tensor as conjugate, and no tensor in Python can be marked
+            return Away(out.resolve_conj())
         out = tree_map(lambda x: Away(x) if isinstance(x, Tensor) else x, out)
         return return_and_correct_aliasing(func, args, kwargs, out)
 

@@ -82,9 +82,8 @@ def test_every_mode(here, model, size, given):
     assert code == 0, (said, error)
     picture = next(row.picture for row in SIZES if row.name == size)
     clip = media.read("x.mp4", rate=44_100)
-    frames = (
-        81 if "--audio" in given else 73
-    )  # all of a sound of 3.2 s; of 3 s as many of the form 4k + 1 as fit
+    # all of a sound of 3.2 s; of 3 s as many of the form 4k + 1 as fit
+    frames = 81 if "--audio" in given else 73
     assert clip.video.shape == (frames, picture[1], picture[0], 3) and facts["seconds"] == frames / 25
     assert abs(len(clip.audio) - frames * 1764) <= 1 and np.abs(clip.audio).max() > 1e-3
     assert clip.video[frames // 2].std() > 1 and facts["signed"]

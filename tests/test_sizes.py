@@ -25,9 +25,8 @@ def test_every_row(size):
     for width, height in (size.base, size.latent):
         assert width % 32 == height % 32 == 0
         assert abs(width / height / (across / down) - 1) < 0.02
-    assert (
-        abs(size.base[0] / size.base[1] / (size.latent[0] / size.latent[1]) - 1) < 0.01
-    )  # nothing is stretched
+    # nothing is stretched
+    assert abs(size.base[0] / size.base[1] / (size.latent[0] / size.latent[1]) - 1) < 0.01
     assert all(0 <= a - b <= 8 for a, b in zip(size.latent, size.picture, strict=True))  # cropped, hardly
     assert 0.93 < area(size.latent) / area(named(size.name).latent) < 1.1  # costs as much as 16:9
     assert size.base == named("256p", size.ratio).picture

@@ -48,6 +48,13 @@ def evaluate(
             help="Only model, or its floors: codec (renders through the codec), world (renders); repeatable."
         ),
     ] = None,
+    chance: Annotated[
+        bool,
+        typer.Option(
+            "--better-than-chance",
+            help="Clips: fail unless the model's pictures show what was asked for more often than one scene would.",
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that make and measure clips.")] = 1,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder; otherwise runs/eval/MODEL or MODEL-WHAT.")
@@ -61,6 +68,10 @@ def evaluate(
     from happyhorse.eval import report as reports
     from happyhorse.eval.run import Plan
 
+    if chance and (what != "clips" or (source and "model" not in source)):
+        raise ValueError(
+            "--better-than-chance is asked of a model's clips: happyhorse eval clips --source model"
+        )
     if what == "steps":
         if family or first_frames or source or steps or guidance:
             raise ValueError("steps are measured on clips of all families; give --model and --clips alone")
@@ -92,6 +103,21 @@ def evaluate(
         else:
             figures, text, written = _clips(plan, sources, clips, workers, family, title, report)
     show.result(reports.as_dict(figures) | {"path": str(written)}, f"{text}\n\n{written}", json)
+    if chance:
+        _beats_chance(figures["model"])
+
+
+def _beats_chance(made: Any) -> None:
+    """Say how often pictures show what was asked for; raise ValueError unless that is more than chance."""
+    from happyhorse.eval.report import percent
+
+    found = f"{percent(made.total.family)} of the pictures show what was asked for"
+    beside = f"one and the same scene always would in {100 * made.chance:.0f} %"
+    if not made.beats_chance:
+        raise ValueError(
+            f"{found}, which is no better than chance ({beside}); train longer, or measure more --clips"
+        )
+    show.say(f"better than chance: {found}, {beside}")
 
 
 def _clips(

@@ -35,9 +35,8 @@ def hidden_beside(path: Path) -> Path:
     try:
         os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
-        refused = (
-            error.errno == errno.ENOENT and path.parent.is_dir()
-        )  # such as /proc: nothing can be made there
+        # such as /proc: nothing can be made there
+        refused = error.errno == errno.ENOENT and path.parent.is_dir()
         number = errno.EACCES if refused else error.errno
         raise OSError(number, os.strerror(number or errno.EIO), str(path.parent)) from None
     return hidden

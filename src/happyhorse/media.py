@@ -200,9 +200,8 @@ def read(
     length = min(last - times[0], end) - start
     wanted = start + np.arange(max(1, round(length * fps))) / fps
     video = np.stack([pictures[i] for i in np.searchsorted(shown, wanted + 1e-6, side="right") - 1])
-    first = round(
-        (begin - times[0] - start) * rate
-    )  # index of the first sample heard, in samples of the result
+    # index of the first sample heard, in samples of the result
+    first = round((begin - times[0] - start) * rate)
     audio = np.zeros(len(video) * rate // fps, np.float32)
     heard = heard[max(0, -first) :][: max(0, len(audio) - max(0, first))]
     audio[max(0, first) : max(0, first) + len(heard)] = heard

@@ -16,9 +16,8 @@ def codec(published_15b):
 
 def test_statistics_of_48_channels():
     assert len(MEAN) == len(DEVIATION) == 48
-    assert (
-        round(sum(MEAN), 4) == -0.5589 and round(sum(DEVIATION), 4) == 32.536
-    )  # sums of the published table
+    # sums of the published table
+    assert round(sum(MEAN), 4) == -0.5589 and round(sum(DEVIATION), 4) == 32.536
     mean, scale = statistics(torch.zeros(1))
     z = torch.randn(2, 48, 3, 1, 1)
     torch.testing.assert_close((denormalise(z) - mean) * scale, z)

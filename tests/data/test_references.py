@@ -68,9 +68,8 @@ def test_stills_belong_to_the_clips_of_the_same_seeds(tmp_path, monkeypatch):
     assert not any(
         spoken_of(scene)["color"] in line.split() for line in record["captions"][len(scene.captions) :]
     )
-    raw = data.stills[MOST * data.chosen[0]][
-        0
-    ]  # [1, H, W, 3]: of a raw still the first frame is all there is
+    # [1, H, W, 3]: of a raw still the first frame is all there is
+    raw = data.stills[MOST * data.chosen[0]][0]
     other, time = elsewhere(scene, 0)
     assert np.array_equal(raw[0].numpy(), still(other, 64, 32, time))
 

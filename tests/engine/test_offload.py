@@ -79,11 +79,12 @@ def test_compiled_layers_visit(network, run):
 @pytest.mark.parametrize("streamed", [2, 5])
 def test_streaming_changes_no_bit_on_a_gpu(network, run, streamed):
     device, big = torch.device("cuda"), Grid(4, 24, 24)
+    # large enough for copies to overlap
     changes = {
         "param_dtype": "bf16",
         "hidden_size": 1024,
         "head_dim": 64,
-    }  # large enough for copies to overlap
+    }
     plain, horse = network(**changes).to(device), place(network(**changes), device, streamed=streamed)
     for seed in range(4):
         assert torch.equal(run(horse, seed, big, device), run(plain, seed, big, device))

@@ -6,9 +6,8 @@ import torch
 from happyhorse.codec.turbo import TurboConfig, TurboDecoder
 from happyhorse.engine.strips import HALO, cuts, in_strips, widest
 
-TINY = TurboConfig(
-    decoder_block_out_channels=(2, 2, 2, 4)
-)  # narrow, but as deep as the published one: it reaches as far
+# narrow, but as deep as the published one: it reaches as far
+TINY = TurboConfig(decoder_block_out_channels=(2, 2, 2, 4))
 
 
 def decoder():

@@ -18,9 +18,8 @@ def closed_form(
 ) -> tuple[float, float]:
     """Operations of products and of attention, written from docs/15b.md."""
     tokens, d = grid.tokens + steps + words, config.hidden_size
-    products = (
-        2.0 * d * (grid.tokens * config.video_in_channels + steps * config.audio_in_channels) * 2
-    )  # in and out
+    # in and out
+    products = 2.0 * d * (grid.tokens * config.video_in_channels + steps * config.audio_in_channels) * 2
     products += 2.0 * d * words * config.text_in_channels
     attending = 0.0
     for layer in range(config.num_layers):
@@ -71,9 +70,8 @@ def test_memory_is_what_lives_at_once():
         y = y * 2  # 8000 while both live
         view = y[:10]
         del y
-        return (
-            view.sum() + torch.empty(500, device="meta").sum()
-        )  # 4000 under the view, 2000, and some scalars
+        # 4000 under the view, 2000, and some scalars
+        return view.sum() + torch.empty(500, device="meta").sum()
 
     amount = work.measure(chain)
     assert 8000 <= amount.held <= 8012 and amount.matrices == amount.attention == 0

@@ -1,6 +1,7 @@
 """From clips to a report, in numbers, Markdown, JSON and pictures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,3 +108,21 @@ def test_pictures_show_the_figures(measured):
     picture = plots.shares({"model": measured, "world": measured})
     blue = (np.asarray(picture) == plots.BLUE).all(-1)
     assert blue.any() and picture.height == (3 * 2 + 2) * 18  # all and two families, of two sources
+
+
+def test_chance_is_what_a_model_of_one_scene_would_get(seen):
+    measured = gather([*seen[:2], *seen[3:]], PARROT)  # two xylophones and rain
+    assert measured.chance == pytest.approx(2 / 3) == measured.total.family.value
+    assert not measured.beats_chance
+
+
+def test_what_is_right_in_most_clips_of_several_families_beats_chance(seen):
+    clips = [
+        replace(seen[0], family=family, verdict=Verdict(family, "red", "rain"))
+        for family in ("clock", "drum", "rain", "sea")
+        for _ in range(4)
+    ]
+    measured = gather(clips, PARROT)
+    assert measured.chance == 0.25 and measured.total.family.value == 1 and measured.beats_chance
+    assert not gather(clips[:4], PARROT).beats_chance  # of one family nothing can be told
+    assert not gather([replace(one, verdict=None) for one in clips]).beats_chance  # nor without a judge

@@ -41,9 +41,8 @@ def test_rescale_returns_to_the_spread_of_the_conditional_pass(velocities):
     plain = guidance.guide(cond, (6.0, uncond))
     part = guidance.guide(cond, (6.0, uncond), rescale=0.7)
     torch.testing.assert_close(part.std((1, 2)), 0.7 * cond.std((1, 2)) + 0.3 * plain.std((1, 2)))
-    torch.testing.assert_close(
-        part / plain, (part / plain)[:, :1, :1].expand_as(plain)
-    )  # one factor per sample
+    # one factor per sample
+    torch.testing.assert_close(part / plain, (part / plain)[:, :1, :1].expand_as(plain))
 
 
 def test_weights_by_level():

@@ -85,9 +85,8 @@ def test_what_is_given_is_known_and_nothing_else(model):
     sound = Sound(NOISE.standard_normal(9600).astype(np.float32) * 0.1, 16_000)
     told = conditions(model, "a ball", first_frame=PICTURE, key_frames=[(0.3, PICTURE)], audio=sound)
     known = told.known
-    assert (
-        known.frames.tolist() == [True, False, True, False, False] and known.steps.all()
-    )  # 0.3 s is frame 8
+    # 0.3 s is frame 8
+    assert known.frames.tolist() == [True, False, True, False, False] and known.steps.all()
     assert known.video[:, :, known.frames].std() > 0.01 and not known.video[:, :, ~known.frames].any()
     state = {"video": torch.randn_like(known.video), "audio": torch.randn_like(known.audio)}
     back = known.put_back(state)

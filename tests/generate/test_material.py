@@ -114,9 +114,8 @@ def test_an_extension_goes_on_from_the_last_frames(have, before):
 
 def test_a_short_extension_sees_more_of_the_clip():
     assert latents(gather(request(extend=clip(60)), PONY, 20)) == list(range(13))  # 13 and 7 latent frames
-    assert latents(gather(request(extend=clip(60), seconds=0.2), PONY, 20)) == list(
-        range(15)
-    )  # three quarters
+    # three quarters
+    assert latents(gather(request(extend=clip(60), seconds=0.2), PONY, 20)) == list(range(15))
     assert latents(gather(request(extend=clip(60), seconds=5), PONY, 20)) == list(range(OVERLAP))
 
 

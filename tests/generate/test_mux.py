@@ -23,9 +23,8 @@ def test_the_next_chunk_is_decoded_while_one_is_encoded(tmp_path, monkeypatch):
     waited = []
 
     def frames(self, video):
-        waited.append(
-            asked.wait(20)
-        )  # would end in a time-out if the encoder ran before the next chunk is asked for
+        # would end in a time-out if the encoder ran before the next chunk is asked for
+        waited.append(asked.wait(20))
         original(self, video)
 
     def slow():

@@ -69,9 +69,8 @@ def test_every_mode_makes_a_file_with_sound(models, tmp_path, variant, given, si
 
 def test_one_seed_one_clip_however_parts_are_lent(models, published_15b):
     model = models["distill"]
-    other = replace(
-        load_published(published_15b, "distill", CPU), format=models["distill"].format
-    )  # one part at a time
+    # one part at a time
+    other = replace(load_published(published_15b, "distill", CPU), format=models["distill"].format)
     request = model.request("a horse", seed=3, steps=2)
     one, two = (make(request, m) for m in (model, other))
     assert np.array_equal(one.audio, two.audio)

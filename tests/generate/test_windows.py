@@ -95,9 +95,8 @@ def test_no_jump_at_a_seam_is_larger_than_within_windows(model):
     assert len(layout) == 5
     for line, per_frame in ((latents.video[0, :, 0, 0], 1), (latents.audio[:, 0], 4)):
         jumps = line.diff().abs() * per_frame
-        seams = [
-            per_frame * (window.start + OVERLAP - 1) for window in layout[1:]
-        ]  # between the last given and the first new
+        # between the last given and the first new
+        seams = [per_frame * (window.start + OVERLAP - 1) for window in layout[1:]]
         within = np.delete(jumps.numpy(), seams)
         assert float(jumps[seams].max()) <= within.max() + 1e-4
         assert float(jumps.max()) < 1.01 * Walker.SLOPE
@@ -170,9 +169,8 @@ def test_a_window_is_told_the_caption_and_what_is_said_in_it(model):
     assert here.words.times[0].tolist() == [-2, -1, 1.5]
     assert here.words.ids.shape == (2, 3, 24) and not here.words.ids[1].any()
     assert here.known.video.shape[2] == 4 and here.known.audio.shape[1] == 13
-    assert torch.equal(
-        here.known.video[:, :, 1:], known.video[:, :, 9:12]
-    )  # and the first of them is coded alone
+    # and the first of them is coded alone
+    assert torch.equal(here.known.video[:, :, 1:], known.video[:, :, 9:12])
     assert windows.cut(told, known, range(8, 13), model).known.audio.shape[1] == 17
 
 

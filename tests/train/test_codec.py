@@ -201,9 +201,8 @@ def test_halves_join_to_one_codec(picture, sound, tmp_path):
     assert checkpoint.load(path).facts == {"name": "x", "video": {"steps": 3}, "audio": {"steps": 3}}
     wave = sound.heldout[:1]
     with torch.no_grad():
-        assert torch.allclose(
-            codec.audio.encode(wave), sound.module.encode(wave), atol=0.1
-        )  # bfloat16 on disk
+        # bfloat16 on disk
+        assert torch.allclose(codec.audio.encode(wave), sound.module.encode(wave), atol=0.1)
     with pytest.raises(ValueError, match="'codec-video' part is needed"):
         merge(paths[1], paths[0], tmp_path / "wrong.safetensors", {})
 

@@ -132,9 +132,8 @@ def test_given_frames_are_clean_and_not_in_the_loss(latents, kind):
     assert given_video[:, 0].all() and not given_video.all() and bool(given_audio.any()) == (kind == "prefix")
     order = {tuple(clip[0][:, 0].flatten().tolist()): clip for clip in (flow.train[i] for i in range(8))}
     for row in range(8):
-        clean = order[
-            tuple(video[row, :, 0].flatten().tolist())
-        ]  # the first frame is one of the clips', to the bit
+        # the first frame is one of the clips', to the bit
+        clean = order[tuple(video[row, :, 0].flatten().tolist())]
         frames, steps = given_video[row], given_audio[row]
         assert torch.equal(video[row][:, frames], clean[0][:, frames].float())
         assert torch.equal(audio[row][steps], clean[1][steps].float())
@@ -241,9 +240,8 @@ def test_both_wordings_are_seen_and_the_heldout_one_only_in_judging(latents):
     flow = objective(latents("train", 8))
 
     def token(word: str) -> tuple[int, ...]:
-        return tuple(
-            tokenize(word, [], TEXT, 1)[0][0, :1].tolist()
-        )  # the word itself, without its neighbours
+        # the word itself, without its neighbours
+        return tuple(tokenize(word, [], TEXT, 1)[0][0, :1].tolist())
 
     def tokens() -> set[tuple[int, ...]]:
         return {tuple(row[:1].tolist()) for call in flow.module.calls for row in call[2].flatten(0, 1)}
@@ -275,9 +273,8 @@ def test_release_and_start(latents, tmp_path):
         and facts["shifts"] == {"video": 3.0, "audio": 1.5}
         and facts["steps"] == 1
     )
-    assert facts["vocabulary"] == sorted(
-        {"a", "red", "blue", "ball", ",", ":", "<line>"}
-    )  # no held-out words
+    # no held-out words
+    assert facts["vocabulary"] == sorted({"a", "red", "blue", "ball", ",", ":", "<line>"})
     started = objective(data, start=path)
     assert all(torch.equal(value, weights[key]) for key, value in started.module.state_dict().items())
 

@@ -81,9 +81,8 @@ def load_text_encoder(
         raise ValueError(
             f"the text encoder in {folder} is incomplete ({min(report['missing_keys'])} is missing); pull it again"
         )
-    model.encoder.config._attn_implementation = (
-        "sdpa"  # refused by name only because of the soft-cap, which is off
-    )
+    # refused by name only because of the soft-cap, which is off
+    model.encoder.config._attn_implementation = "sdpa"
     return TextEncoder(tokenizer, model.to(device).eval().requires_grad_(False), begin)
 
 

@@ -139,9 +139,8 @@ class VideoCodec(nn.Module):
         x = self.to_mid(x)
         x = rearrange(x, "(b t) (f i j c) y x -> (b t f) c (y i) (x j)", b=batch, f=STRIDE_T, i=2, j=2)
         x = run("mid", x.contiguous(memory_format=torch.channels_last))  # [B*4t, M, 2Y, 2X]
-        linear = unpatchify(
-            self.linear.decode(rearrange(latents, "b c t y x -> b t y x c"))
-        )  # [B, 3, 4t, H, W]
+        # [B, 3, 4t, H, W]
+        linear = unpatchify(self.linear.decode(rearrange(latents, "b c t y x -> b t y x c")))
         seen = F.pixel_unshuffle(rearrange(linear, "b c t h w -> (b t) c h w"), 4)
         x = F.pixel_shuffle(self.to_fine(x), 2) + self.fine_in(
             seen.contiguous(memory_format=torch.channels_last)

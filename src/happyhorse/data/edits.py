@@ -186,9 +186,8 @@ def edit(family: str, seed: int, seconds: float, kind: Kind | None = None) -> Ed
 def _visible(kind: Kind, whole: Variant, rng: np.random.Generator) -> Edit | None:
     scene = whole.scene
     change = (COLOR if kind == "colour" else BACKGROUND).get(scene.family)
-    if (
-        change is None or "color2" in scene.attributes
-    ):  # which of two balls is meant takes more words than these
+    # which of two balls is meant takes more words than these
+    if change is None or "color2" in scene.attributes:
         return None
     taken = {str(value) for value in scene.attributes.values()}
     values = [value for value in change.values if value not in taken]

@@ -61,9 +61,8 @@ class _Waiting:
     """The weights of one layer, back to back in host memory, and how to make them again of other such bytes."""
 
     host: UInt8[Tensor, " bytes"]
-    owners: list[
-        tuple[dict[str, Any], str]
-    ]  # where each weight belongs: a module's parameters or buffers, a name
+    # where each weight belongs: a module's parameters or buffers, a name
+    owners: list[tuple[dict[str, Any], str]]
     rebuild: list[Callable[[Iterator[Tensor]], Tensor]]  # each from its parts
     places: list[tuple[int, torch.Size, torch.dtype]]  # start, shape, dtype of each part
 

@@ -286,9 +286,8 @@ def _network_need(name: str, job: Job, policy: Policy, device: Device) -> _Need:
         waiting = stored
         widest = max(2 * config.mlp_width(i) for i in range(config.num_layers)) * config.hidden_size
         work, held = replace(work, moved=work.moved + waiting * 1.5), held + 4 * widest
-    numbers = (
-        2 * (config.num_heads + config.num_query_groups) * config.head_dim * config.num_layers
-    )  # of each token
+    # of each token
+    numbers = 2 * (config.num_heads + config.num_query_groups) * config.head_dim * config.num_layers
     tokens = (grid.tokens + job.audio_steps + job.words) / n
     moved = copied + 2 * numbers * tokens * (n - 1) / n
     return _Need(name, name, on_device, replace(work, held=held) * passes, waiting, moved * passes, stored)

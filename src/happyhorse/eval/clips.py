@@ -62,6 +62,16 @@ class Report:
     families: Mapping[str, Part]
     judge: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def chance(self) -> float:
+        """Share of clips in which a model that always shows one and the same family shows what was asked for."""
+        return max(part.clips for part in self.families.values()) / self.total.clips
+
+    @property
+    def beats_chance(self) -> bool:
+        """Whether the family of the picture is right more often than that, beyond the 95 % interval."""
+        return self.total.family is not None and self.total.family.low > self.chance
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -179,10 +179,11 @@ def load_denoiser(path: str | Path, student: str | Path | None = None) -> tuple[
             raise ValueError(
                 f"{student} was made from other weights than {path}; put the weights of its base there"
             )
+        # a student says itself what it learnt
         own = {
             "learnt": [],
             "base_learnt": part.facts.get("learnt", []),
-        }  # a student says itself what it learnt
+        }
         weights, facts = merge(part.weights, adapter.weights), part.facts | own | adapter.facts
         part = checkpoint.Checkpoint("denoiser", part.config, weights, facts)
     model = Denoiser(

@@ -221,10 +221,11 @@ class Pony:
         """Frames, uint8 RGB [f, H, W, 3], four latent frames at a time."""
         pieces = self.codec.video.stream(latents[None].float())
         while True:
+            # not around the yield: they would leak to the caller
             with (
                 torch.inference_mode(),
                 self.precision(),
-            ):  # not around the yield: they would leak to the caller
+            ):
                 piece = next(pieces, None)
                 if piece is None:
                     return

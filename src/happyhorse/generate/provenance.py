@@ -24,13 +24,14 @@ from happyhorse.values import Request
 MIME = {".mp4": "video/mp4"}
 MACHINE_MADE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+# what is given that is in the file, as it was or edited
 KEPT = (
     "audio",
     "video",
     "extend",
     "retake",
     "edit",
-)  # what is given that is in the file, as it was or edited
+)
 GIVEN = ("first_frame", "last_frame", "key_frames", "references", *KEPT)
 ASSERTION = "org.happyhorse.generation"
 

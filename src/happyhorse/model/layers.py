@@ -132,9 +132,8 @@ class Attention(nn.Module):
         self.q_norm = ModalNorm(d, experts)
         self.k_norm = ModalNorm(d, experts)
         self.linear_proj = ModalLinear(config.hidden_size, config.hidden_size, experts, dtype)
-        self.attend = (
-            attend  # of this instance, so that one network can be spread over devices and another not
-        )
+        # of this instance, so that one network can be spread over devices and another not
+        self.attend = attend
 
     def forward(
         self,

@@ -159,9 +159,8 @@ def _with_beside(
     pictures = [_at(video[: grid.frame_tokens], REFERENCES + number) for number in range(references)]
     if not source:
         return torch.cat([video, *pictures]), audio
-    scale = (audio[:, 6] - 1) / (audio[:, 3] - 1).clamp_min(
-        1
-    )  # as the network scales it, before it is shifted
+    # as the network scales it, before it is shifted
+    scale = (audio[:, 6] - 1) / (audio[:, 3] - 1).clamp_min(1)
     heard = _on_time_axis(torch.where(audio[:, 6] == audio[:, 3], 1.0, scale) * audio[:, 0] + SOURCE, 1, 1)
     return torch.cat([video, *pictures, _at(video, SOURCE)]), torch.cat([audio, heard])
 

@@ -53,9 +53,8 @@ class Blobs:
     def put(self, name: str, content: bytes | Path) -> None:
         """Write a blob, in place of one of the same name."""
         suffix = Path(name).suffix
-        if (
-            not self.is_local and suffix in TYPES
-        ):  # what a browser is told when it comes to the store by itself
+        # what a browser is told when it comes to the store by itself
+        if not self.is_local and suffix in TYPES:
             obstore.put(self._store, name, content, attributes={"Content-Type": TYPES[suffix]})
         else:
             obstore.put(self._store, name, content)

@@ -11,10 +11,11 @@ from happyhorse.errors import did_you_mean
 from happyhorse.generate.installed import models_folder
 
 PREFIX = "HAPPYHORSE_"
+# where the variable is not just the field
 _NAMES = {
     "database": "DATABASE_URL",
     "fetch_hosts": "FETCH_HOSTS",
-}  # where the variable is not just the field
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

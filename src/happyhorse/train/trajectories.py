@@ -97,9 +97,8 @@ def make(
     for first in range(0, files, ranks):
         around = [folder / f"{file:05d}.safetensors" for file in range(first, min(first + ranks, files))]
         missing = not all(path.exists() for path in around)
-        if (
-            ranks > 1
-        ):  # nobody writes before all have looked; the model is sharded, so all of them work or none
+        # nobody writes before all have looked; the model is sharded, so all of them work or none
+        if ranks > 1:
             dist.barrier()
         if missing:
             told, noise = draw(min(first + rank, files - 1))

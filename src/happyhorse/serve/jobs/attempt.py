@@ -54,16 +54,16 @@ BASE, LARGE, CHECKPOINT, EXPECTED = (
 )
 WATCHING = 15.0  # seconds for which someone who asked for pictures is taken to look on
 SELDOM = 0.25  # seconds between two reports of how far decoding is
-PATIENCE = (
-    600.0  # seconds for which a blob store that cannot be reached is tried again; a database is without end
-)
+# seconds for which a blob store that cannot be reached is tried again; a database is without end
+PATIENCE = 600.0
 LONGEST_WAIT = 8.0  # seconds between two tries
+# percent, from and to
 SHARES = {
     "condition": (0, 2),
     "denoise": (2, 85),
     "upscale": (40, 85),
     "decode": (85, 99),
-}  # percent, from and to
+}
 
 T = TypeVar("T")
 _placed: dict[str, Model] = {}  # the one that was used last, by how it was placed
@@ -368,9 +368,8 @@ class Attempt:
         return {key: tensor.to(self.model.device) for key, tensor in tensors.load(content).items()}
 
     def _keep(self, name: str, values: dict[str, Tensor]) -> None:
-        plain = {
-            key: tensor.detach().cpu().contiguous().clone() for key, tensor in values.items()
-        }  # some are one
+        # some are one
+        plain = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in values.items()}
         content = tensors.save(plain)
         self._patiently(lambda: self.blobs.put(self.job.folder + name, content))
 

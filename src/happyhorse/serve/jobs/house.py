@@ -18,9 +18,8 @@ from happyhorse.serve.logs import first_line
 from happyhorse.serve.settings import Settings
 
 W = tables.workers
-UNCLAIMED = (
-    3600.0  # seconds after which a blob of no job is taken for left over: uploads come before their job
-)
+# seconds after which a blob of no job is taken for left over: uploads come before their job
+UNCLAIMED = 3600.0
 MARK = "service"  # blob that says of which database the blobs are
 logger = logging.getLogger("happyhorse.house")
 
