@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 # As the command line and its workers have it: decoders are threads beside those of the model, and threads that wait
-# do not spin (see `happyhorse.cli.main`). Without it the clip in a process would be made under other rules than the job.
+# do not spin (see `happyhorse.cli.main`). Else the clip in a process would be made under other rules than the job.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
