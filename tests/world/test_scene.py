@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from importlib import import_module
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_every_family_keeps_the_contract(name):
     assert again.captions == made.captions and again.events == made.events
     assert (world.hear(again) == world.hear(made)).all()
     assert (world.render(again, 128, 64, 25.0, 9) == video).all()
+
+
+@pytest.mark.parametrize("name", scene.available())
+def test_captions_fill_up_vary_and_keep_the_heldout_apart(name):
+    captions, heldout = set(), set()
+    for seed in range(40):
+        made = world.sample(seed, 3.0, [name])
+        for line in made.captions + made.heldout:
+            assert not set("{}") & set(line) and not re.search(r"  | [,;]|, ,", line), line
+        captions |= set(made.captions)
+        heldout |= set(made.heldout)
+    assert len(captions) > 80 and not captions & heldout
+
+
+@pytest.mark.parametrize("name", scene.available())
+@pytest.mark.parametrize("seconds", [0.5, 6.0])
+def test_a_scene_can_have_any_length(name, seconds):
+    made = world.sample(7, seconds, [name])
+    assert len(world.hear(made)) == round(seconds * scene.RATE)
+    assert all(0 <= event.sample < seconds * scene.RATE for event in made.events)
+    assert world.render(made, 32, 32).shape == (round(seconds * 25), 32, 32, 3)
 
 
 def test_seeds_differ():

@@ -42,7 +42,7 @@ LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
 BESIDE_STREAM = 62  # the same, of what stands beside the clips
 PREVIEWS = 8  # clips of a preview
-COMPILED_TEXT = 64  # text tokens are padded to a multiple of it where each length is compiled anew
+COMPILED_TEXT = 32  # text tokens are padded to a multiple of it where each length is compiled anew
 
 
 @dataclass(frozen=True)
