@@ -70,7 +70,7 @@ def test_lines_are_said_in_what_is_new(model):
     told = conditions(model, 'a woman says "hello"', retake=clip, span=(0.2, 0.9))
     free = (~told.known.frames).nonzero()
     assert float(free.min()) <= told.words.times[0][4] <= told.words.times[0][-1] <= float(free.max()) + 1
-    with pytest.raises(ValueError, match=r"do not fit into 0\.16 s; ask for a span of \d\.\d s"):
+    with pytest.raises(ValueError, match=r"does not fit into 0\.16 s; ask for a span of \d\.\d s"):
         conditions(model, 'a woman says "hello"', retake=clip, span=(0.2, 0.36))
 
 

@@ -25,7 +25,7 @@ def test_lines_follow_each_other_and_are_hurried_only_as_far_as_needed():
     hurried = speech.place(LINES, 0, tight)
     assert hurried[-1].end == pytest.approx(tight - speech.TAIL, abs=1e-6)
     assert hurried[0].start == pytest.approx(speech.LEAD, abs=0.02)
-    with pytest.raises(ValueError, match=r"do not fit.*ask for --seconds") as refusal:
+    with pytest.raises(ValueError, match=r"does not fit.*ask for --seconds") as refusal:
         speech.place(LINES, 0, spoken / 1.5)
     enough = float(str(refusal.value).partition("--seconds ")[2].split()[0])
     assert speech.place(LINES, 0, enough)
