@@ -35,8 +35,8 @@ def place(lines: Sequence[Line], begin: float, end: float, ask: str = "--seconds
     if needed > FASTEST * room:
         enough = ask.format(needed / FASTEST + _silence(lines) + 0.05)
         raise ValueError(
-            f"the spoken words last {needed:.1f} s, and {needed / FASTEST:.1f} s at the fastest, which does not fit into "
-            f"{end - begin:.3g} s; ask for {enough} or say less"
+            f"the spoken words last {needed:.1f} s, and {needed / FASTEST:.1f} s at the fastest, which does not fit "
+            f"into {end - begin:.3g} s; ask for {enough} or say less"
         )
     speed = max(1.0, needed / room) if lines else 1.0
     phones, start = [], begin + LEAD + EARLY * max(0.0, room - needed)
