@@ -94,6 +94,19 @@ def live(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         server.kill()
 
 
+@pytest.fixture(scope="package")
+def taught(
+    learnt_model: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A real server whose default model has learnt pictures of a subject and edits; its other one has not."""
+    models = f"{learnt_model},{tiny_model}"
+    server = Server(tmp_path_factory.mktemp("taught") / "data", learnt_model, HAPPYHORSE_MODELS=models)
+    try:
+        yield server.wait()
+    finally:
+        server.kill()
+
+
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that runs, and is empty; not in a folder of pytest, which closes them to other users."""

@@ -47,6 +47,24 @@ def test_a_manifest_becomes_clips_and_lines(manifest, tiny_model, tmp_path):
     assert lines == results
 
 
+def test_a_manifest_gives_pictures_of_a_subject_and_clips_to_edit(manifest, learnt_model, tmp_path):
+    (tmp_path / "ball.png").write_bytes(picture())
+    path = manifest(
+        {"prompt": "a red ball", "name": "ball", "references": ["ball.png", "ball.png"]},
+        {"prompt": "make it blue", "name": "blue", "edit": "ball.mp4", "keep": "sound"},
+        {"prompt": "a red ball", "name": "one", "references": "ball.png"},
+        {"prompt": "a red ball", "references": ["ball.png"] * 4},
+        {"prompt": "a red ball", "references": [3]},
+    )
+    rows = read_manifest(path, str(learnt_model))
+    assert rows[0].fields["references"] == [tmp_path / "ball.png"] * 2
+    assert rows[1].fields["edit"] == tmp_path / "ball.mp4"
+    results = list(run(rows, tmp_path))
+    assert [("error" in result) for result in results] == [False, False, False, True, True]
+    assert "give 1 to 3 pictures" in results[3]["error"] and "a reference is" in results[4]["error"]
+    assert len(read(tmp_path / "blue.mp4").video) == len(read(tmp_path / "ball.mp4").video)
+
+
 def test_a_run_that_was_killed_goes_on(manifest, tiny_model, tmp_path):
     rows = read_manifest(
         manifest(*({"prompt": "a red ball", "name": f"c{n}"} for n in range(4))), str(tiny_model)

@@ -113,3 +113,71 @@ def test_ark(live):
     tasks.delete(task_id=task.id)
     with pytest.raises(errors.ArkNotFoundError):
         tasks.get(task_id=task.id)
+
+
+# Pictures of a subject and edits: a model that has learnt them, and, by its own name, one that has not
+
+
+def test_openai_with_a_subject_and_edits(taught, tiny_model):
+    openai = pytest.importorskip("openai")
+    client = openai.OpenAI(base_url=f"{taught.url}/v1", api_key="none", max_retries=0)
+    shown = {"references": [data_url(picture())] * 2}
+    made = client.videos.create_and_poll(prompt="a red ball", extra_body=shown)
+    assert made.status == "completed", made
+    content = client.videos.download_content(made.id).read()
+    edits = [
+        client.videos.edit(prompt="make it blue", video=content),
+        client.videos.edit(prompt="make it blue", video=openai.omit, extra_body={"video": {"id": made.id}}),
+    ]
+    assert [client.videos.poll(edit.id).status for edit in edits] == ["completed"] * 2
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.videos.create(prompt="a red ball", model=tiny_model.name, extra_body=shown)
+    assert wrong.value.param == "references" and "not trained" in wrong.value.message
+
+
+def test_dashscope_with_a_subject_and_edits(taught, tiny_model, monkeypatch):
+    dashscope = pytest.importorskip("dashscope")
+    monkeypatch.setattr(dashscope, "base_http_api_url", f"{taught.url}/api/v1")
+    synthesis, asked = (
+        dashscope.VideoSynthesis,
+        {"api_key": "none", "prompt": "a red ball", "resolution": "720P"},
+    )
+    shown = [{"type": "reference_image", "url": data_url(picture())}]
+    made = synthesis.call(model="happyhorse-1.0-r2v", media=shown, duration=2, **asked)
+    assert made.output.task_status == "SUCCEEDED", made
+    with urllib.request.urlopen(made.output.video_url) as file:
+        clip = [{"type": "video", "url": data_url(file.read(), "video/mp4")}]
+    edited = synthesis.call(model="happyhorse-1.0-video-edit", media=clip, audio_setting="origin", **asked)
+    assert edited.output.task_status == "SUCCEEDED", edited
+    for media in (shown, clip):
+        wrong = synthesis.async_call(model=tiny_model.name, media=media, **asked)
+        assert (
+            wrong.status_code == 400
+            and "input.media.0.url" in wrong.message
+            and "not trained" in wrong.message
+        )
+
+
+def test_ark_with_a_subject_and_edits(taught, tiny_model):
+    ark = pytest.importorskip("volcenginesdkarkruntime")
+    errors = pytest.importorskip("volcenginesdkarkruntime._exceptions")
+    client = ark.Ark(base_url=f"{taught.url}/api/v3", api_key="none", max_retries=0)
+    tasks, text = client.content_generation.tasks, {"type": "text", "text": "a red ball"}
+
+    def made(**asked):
+        task, until = tasks.create(model="doubao-seedance-2-5", **asked), time.monotonic() + 120
+        while (found := tasks.get(task_id=task.id)).status in ("queued", "running"):
+            assert time.monotonic() < until
+            time.sleep(0.3)
+        assert found.status == "succeeded", found
+        return found.content.video_url
+
+    shown = {"type": "image_url", "image_url": {"url": data_url(picture())}, "role": "reference_image"}
+    with urllib.request.urlopen(made(content=[text, shown, shown])) as file:
+        address = data_url(file.read(), "video/mp4")
+    clip = {"type": "video_url", "video_url": {"url": address}, "role": "reference_video"}
+    made(content=[text, clip], omni_reference_task_type="edit", ratio="adaptive", duration=-1)
+    for given in (shown, clip):
+        with pytest.raises(errors.ArkBadRequestError) as wrong:
+            tasks.create(model=tiny_model.name, content=[text, given])
+        assert wrong.value.param == f"content.1.{given['type']}.url"

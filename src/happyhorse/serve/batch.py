@@ -69,6 +69,10 @@ def read_manifest(path: Path, model: str) -> list[Row]:
         for key in SINGLE:
             if isinstance(fields.get(key), str):
                 fields[key] = path.parent / fields[key]
+        several = fields.get("references")
+        if isinstance(several, list | str):
+            each = [several] if isinstance(several, str) else several
+            fields["references"] = [path.parent / one if isinstance(one, str) else one for one in each]
         frames = [(time, path.parent / picture) for time, picture in fields.pop("key_frames", ())]
         rows.append(Row(name, own, prompt, fields | ({"key_frames": tuple(frames)} if frames else {})))
     return rows

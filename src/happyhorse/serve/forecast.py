@@ -55,11 +55,13 @@ def amounts(request: Request, model: Model) -> dict[str, float]:
     shape = format.shape(request.seconds, request.width, request.height, driven=driven)
     base = format.base(request.width, request.height)
     small = format.shape(request.seconds, *base, driven=driven).video
+    beside = small.tokens if request.edit is not None else 0  # of clean tokens that the denoiser sees as well
+    beside += len(request.references) * small.tokens // small.latent[0]
     pixels = float(shape.video.frames * request.width * request.height)
     enlarged = base != (request.width, request.height)
     return {
         "condition": 1.0,
-        "denoise": float(small.tokens * request.steps),
+        "denoise": float((small.tokens + beside) * request.steps),
         **({"upscale": float(shape.video.tokens * request.upscale_steps)} if enlarged else {}),
         "decode": pixels,
         "mux": pixels,

@@ -6,7 +6,7 @@ from serving import data_url as url
 from serving import finish, picture
 
 ARK = "/api/v3/contents/generations/tasks"
-REFERENCE = {"type": "video_url", "video_url": {"url": "u"}, "role": "reference_video"}
+REFERENCE = {"type": "video_url", "video_url": {"url": "u"}, "role": "background_video"}
 
 
 def test_an_ark_task(app, client):

@@ -1,10 +1,12 @@
 """Bodies: bracket keys of forms, JSON, and fields that name themselves when they are wrong."""
 
+import io
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.datastructures import UploadFile
 
 from happyhorse.serve.http.body import Fields, nest, parse_json
 from happyhorse.serve.http.errors import ApiError
@@ -35,6 +37,17 @@ NESTED = st.dictionaries(
 @given(NESTED)
 def test_what_the_client_writes_with_brackets_is_read_back(values):
     assert nest([pair for key, value in values.items() for pair in brackets(key, value)]) == values
+
+
+def test_files_of_one_key_are_a_list_and_the_last_of_several_texts_counts():
+    one, two, three = (UploadFile(io.BytesIO()) for _ in range(3))
+    assert nest([("a", one)]) == {"a": one}
+    assert nest([("a", one), ("b", "1"), ("a", two), ("b", "2"), ("a", three)]) == {
+        "a": [one, two, three],
+        "b": "2",
+    }
+    assert nest([("a[b]", one), ("a[b]", two)]) == {"a": {"b": [one, two]}}
+    assert nest([("a", "1"), ("a", one)]) == {"a": one} and nest([("a", one), ("a", "1")]) == {"a": "1"}
 
 
 @given(st.lists(st.tuples(st.text("ab[]", max_size=12), st.text(max_size=2)), max_size=6))

@@ -17,7 +17,7 @@ from happyhorse.serve.http import content, sizes
 from happyhorse.serve.http.access import Caller
 from happyhorse.serve.http.body import Fields
 from happyhorse.serve.http.context import Base, Body, Here, State, Who, body_of
-from happyhorse.serve.http.desk import PRIORITIES, Order
+from happyhorse.serve.http.desk import PRIORITIES, Order, give
 from happyhorse.serve.http.errors import ArkError, bad, documented
 from happyhorse.serve.jobs.records import Job, Status
 from happyhorse.values import LONGEST_PROMPT
@@ -33,6 +33,8 @@ STATES: dict[Status, str] = {
 ROLES = {
     ("image_url", "first_frame"): "first_frame",
     ("image_url", "last_frame"): "last_frame",
+    ("image_url", "reference_image"): "references",
+    ("video_url", "reference_video"): "edit",
     ("audio_url", "reference_audio"): "audio",
     ("audio_url", "driving_audio"): "audio",
 }
@@ -64,13 +66,18 @@ class NewTask(BaseModel):
     content: list[Content]
     resolution: str | None = None
     ratio: str | None = None
-    duration: int | None = Field(None, ge=1, le=60)
+    duration: int | None = Field(
+        None, ge=-1, le=60, description="-1: that of what is given, or the model's own."
+    )
     frames: int | None = Field(None, ge=1, le=1500)
     seed: int | None = Field(None, ge=-1, le=2**32 - 1)
     generate_audio: bool | None = None
     return_last_frame: bool | None = None
     watermark: bool | None = None
     camera_fixed: bool | None = None
+    omni_reference_task_type: Literal["auto", "reference", "edit"] | None = Field(
+        None, description="What a reference_video is for: it is edited as the text says."
+    )
     draft: bool | None = None
     priority: int | None = Field(None, ge=PRIORITIES[0], le=PRIORITIES[1])
 
@@ -137,10 +144,12 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
         fields.text("ratio") or typed.text("ratio"),
         files,
     )
-    duration, frames = _either(fields, typed, "duration", 1, 60), _either(fields, typed, "frames", 1, 1500)
+    duration, frames = _either(fields, typed, "duration", -1, 60), _either(fields, typed, "frames", 1, 1500)
+    if duration == 0:
+        raise bad("duration", "duration is out of range; give 1 to 60, or -1 for that of what is given")
     if frames is not None:
         asked["seconds"] = frames / model.format.fps
-    elif duration is not None:
+    elif duration not in (None, -1):
         asked["seconds"] = float(duration)
     seed = _either(fields, typed, "seed", -1, 2**32 - 1)
     asked |= {"seed": seed} if seed not in (None, -1) else {}
@@ -153,7 +162,8 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
     draft, priority = fields.flag("draft"), fields.whole("priority", *PRIORITIES)
     fields.text("safety_identifier")
     typed.refuse("cannot be asked of these models", "camera_fixed")
-    fields.refuse("cannot be asked of these models", "camera_fixed", "tools", "omni_reference_task_type")
+    fields.refuse("cannot be asked of these models", "camera_fixed", "tools")
+    _check_task(fields, files)
     fields.refuse("is not called by this server; ask for the task until it is done", "callback_url")
     fields.refuse("is not known here", "service_tier", unless=(None, "default"))
     fields.refuse("is not written here", "output_format", unless=(None, "mp4"))
@@ -166,6 +176,22 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
     )  # fmt: skip
 
 
+def _check_task(fields: Fields, files: dict[str, Any]) -> None:
+    """Raise ApiError where the task is none that can be done with what is given.
+
+    Seedance 2.5 refers to a reference_video, edits it or extends it, and reads off the text which of these is meant
+    where no task is named. Here a clip is edited.
+    """
+    name = "omni_reference_task_type"
+    task = fields.text(name)
+    if task == "edit" and "edit" not in files:
+        raise bad(name, f"{name} edit takes a clip: a video_url with the role reference_video")
+    if task == "reference" and "edit" in files:
+        raise bad(name, f"{name} reference takes pictures; a clip is edited: leave it out, or ask for edit")
+    if task not in (None, "auto", "edit", "reference"):
+        raise bad(name, f"{name} {task[:80]!r} cannot be asked of these models; choose edit or reference")
+
+
 def _either(fields: Fields, typed: Fields, key: str, low: int, high: int) -> int | None:
     first, second = fields.whole(key, low, high), typed.whole(key, low, high)
     return second if first is None else first
@@ -174,6 +200,8 @@ def _either(fields: Fields, typed: Fields, key: str, low: int, high: int) -> int
 def _size(model: Model, resolution: str | None, ratio: str | None, files: dict[str, Any]) -> dict[str, Any]:
     if ratio == "adaptive" or (not ratio and not resolution):
         ratio = None  # the model's own shape
+    if "edit" in files:
+        return sizes.of_edit(model, resolution, ratio, ("resolution", "ratio"))
     width, height = sizes.named(model, resolution, ratio, ("resolution", "ratio"))
     return {"width": width, "height": height}
 
@@ -207,9 +235,9 @@ def _content(fields: Fields) -> tuple[str, dict[str, Any], dict[str, str]]:
                 )
             url = held.text("url", 10**9)
             held.end()
-            if url is None or field in files:
-                raise bad(param, f"{param} needs a url, and there can be one {field.replace('_', ' ')}")
-            files[field], params[field] = url, f"{param}.{kind}.url"
+            if url is None:
+                raise bad(f"{param}.{kind}.url", f"{param} needs a url", "missing_parameter")
+            give(files, params, field, url, f"{param}.{kind}.url")
         inner.end()
     return "\n".join(words), files, params
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
@@ -54,7 +55,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 
 def nest(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Fields of a form with bracket keys as nested dicts and lists; of a plain key that comes twice the last counts.
+    """Fields of a form with bracket keys as nested dicts and lists.
+
+    Of a plain key that comes twice the last text counts; files are a list, so that none is lost in silence.
 
     Raises ApiError 400 for keys that cannot be understood or contradict each other.
     """
@@ -87,10 +90,17 @@ def _put(found: dict[str, Any], path: list[str], value: Any, key: str) -> None:
             here = here[-1]
         else:
             if after is None:
-                here[part] = value
+                here[part] = _beside(here.get(part), value)
             elif not isinstance(here.setdefault(part, fresh), type(fresh)):
                 raise bad(path[0], f"the field {key[:80]!r} contradicts another one", "invalid_body")
             here = here[part]
+
+
+def _beside(before: Any, value: Any) -> Any:
+    """The value of a plain key that had the value `before`."""
+    held = before if isinstance(before, list) else [before]
+    both = isinstance(value, UploadFile) and isinstance(held[-1], UploadFile)
+    return [*held, value] if both else value
 
 
 class Fields:

@@ -13,11 +13,12 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from happyhorse.given import MOST_REFERENCES
 from happyhorse.serve.http import content, sizes
 from happyhorse.serve.http.access import Caller
 from happyhorse.serve.http.body import Fields
 from happyhorse.serve.http.context import Base, Body, Here, State, Who, body_of
-from happyhorse.serve.http.desk import Order
+from happyhorse.serve.http.desk import Order, give
 from happyhorse.serve.http.errors import ApiError, DashScopeError, bad, documented
 from happyhorse.serve.http.models import ALIASES
 from happyhorse.serve.jobs.records import Job, NoJobError, Status
@@ -35,8 +36,22 @@ MEDIA = {
     "last_frame": "last_frame",
     "driving_audio": "audio",
     "first_clip": "extend",
+    "reference_image": "references",
+    "video": "edit",
 }
 """Types of media, with the field of a request that they are."""
+NEEDED = {
+    "i2v": (
+        {"first_frame", "extend"},
+        "begins with a picture; give one of the type first_frame, or a clip to go on from of the type first_clip",
+    ),
+    "r2v": (
+        {"references"},
+        f"goes by pictures of a subject; give 1 to {MOST_REFERENCES} of the type reference_image",
+    ),
+    "edit": ({"edit"}, "changes a clip; give one of the type video"),
+}
+"""By what is in the name of a model: fields of a request of which one has to be there, and what to do where none is."""
 PLAIN = {
     "img_url": "first_frame",
     "first_frame_url": "first_frame",
@@ -45,6 +60,7 @@ PLAIN = {
     "tail_frame": "last_frame",
     "audio_url": "audio",
 }
+SHAPE = ("parameters.resolution", "parameters.ratio")
 DURATIONS = (2, 15)  # seconds
 LONGEST_PROMPT, LONGEST_CHINESE = 5000, 2500  # characters
 TASK = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -55,7 +71,7 @@ class Media(BaseModel):
     """Something that is given."""
 
     model_config = ConfigDict(extra="forbid")
-    type: str
+    type: str = Field(description=", ".join(MEDIA))
     url: str
 
 
@@ -84,6 +100,9 @@ class Parameters(BaseModel):
     watermark: bool | None = None
     prompt_extend: bool | None = None
     audio: bool | None = None
+    audio_setting: Literal["auto", "origin"] | None = Field(
+        None, description="origin: as in the clip to edit."
+    )
 
 
 class Synthesis(BaseModel):
@@ -147,13 +166,11 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
         raise bad("input", "input is required: an object with prompt", "missing_parameter")
     prompt = _prompt(given)
     files, params = _files(given, name)
-    given.refuse("cannot be asked of these models", "negative_prompt", "template", "reference_url")
+    given.refuse("cannot be asked of these models", "negative_prompt", "template")
     given.refuse(
-        "cannot be asked of these models",
-        "reference_urls",
-        "reference_video_urls",
-        "reference_video_description",
+        "is not read; give pictures as media of the type reference_image", "reference_url", "reference_urls"
     )
+    given.refuse("cannot be asked of these models", "reference_video_urls", "reference_video_description")
     given.take("extend_prompt")  # the official client always sends it, and this:
     given.refuse("cannot be asked of these models", "function", unless=(None, "video-synthesis"))
     given.end()
@@ -163,9 +180,10 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
         asked["width"], asked["height"] = sizes.fit(
             model, *sizes.parse(size, "parameters.size"), "parameters.size"
         )
+    elif "edit" in files:
+        asked |= sizes.of_edit(model, resolution, ratio, SHAPE)
     elif resolution or ratio or not files:
-        names = ("parameters.resolution", "parameters.ratio")
-        asked["width"], asked["height"] = sizes.named(model, resolution, ratio, names)
+        asked["width"], asked["height"] = sizes.named(model, resolution, ratio, SHAPE)
     duration, seed = how.whole("duration", *DURATIONS), how.whole("seed", -1, 2**31 - 1)
     asked |= {"seconds": float(duration)} if duration is not None else {}
     asked |= {"seed": seed} if seed not in (None, -1) else {}
@@ -174,13 +192,28 @@ def read_order(here: State, caller: Caller, fields: Fields) -> Order:
     how.refuse(
         "cannot be asked of these models", "shot_type", "enable_thinking", unless=(None, False, "single")
     )
-    how.refuse("cannot be asked of these models", "audio_setting", unless=(None, "auto"))
+    asked |= _kept(how, files)
     how.end()
     return Order(
         caller=caller, prompt=prompt, model=name, fields=asked, files=files, extra=extra,
         params={"prompt": "input.prompt", "width": "parameters.size", "height": "parameters.size",
-                "seconds": "parameters.duration", "seed": "parameters.seed", **params},
+                "seconds": "parameters.duration", "seed": "parameters.seed", "keep": "parameters.audio_setting",
+                **params},
     )  # fmt: skip
+
+
+def _kept(how: Fields, files: dict[str, Any]) -> dict[str, str]:
+    """What of a clip to edit is kept: its sound, where `audio_setting` says so."""
+    name, setting = how.name("audio_setting"), how.text("audio_setting")
+    if setting not in (None, "auto", "origin"):
+        raise bad(name, f"{name} {setting!r} is unknown; choose auto or origin")
+    if setting != "origin":
+        return {}
+    if "edit" not in files:
+        raise bad(
+            name, f"{name} origin keeps the sound of a clip to edit; give one, as media of the type video"
+        )
+    return {"keep": "sound"}
 
 
 def _prompt(given: Fields) -> str:
@@ -197,14 +230,9 @@ def _files(given: Fields, model: str) -> tuple[dict[str, Any], dict[str, str]]:
     files: dict[str, Any] = {}
     params: dict[str, str] = {}
 
-    def put(field: str, value: Any, param: str) -> None:
-        if field in files:
-            raise bad(param, f"{param} is given twice; give one {field.replace('_', ' ')}")
-        files[field], params[field] = value, param
-
     for key, field in PLAIN.items():
         if (value := given.text(key, 10**9)) is not None:
-            put(field, value, f"input.{key}")
+            give(files, params, field, value, f"input.{key}")
     media = given.take("media") or []
     if not isinstance(media, list):
         raise bad("input.media", "input.media is a list of objects with type and url")
@@ -217,19 +245,11 @@ def _files(given: Fields, model: str) -> tuple[dict[str, Any], dict[str, str]]:
         inner.end()
         if kind not in MEDIA or value is None:
             raise bad(f"{param}.type", f"{param} needs a url and a type that can be used: {', '.join(MEDIA)}")
-        put(MEDIA[kind], value, f"{param}.url")
+        give(files, params, MEDIA[kind], value, f"{param}.url")
     asked = model if ALIASES.fullmatch(model) else ""
-    if "i2v" in asked and "first_frame" not in files:
-        raise bad(
-            "input.media",
-            f"{model} begins with a picture; give one of the type first_frame",
-            "missing_parameter",
-        )
-    if "r2v" in asked or "edit" in asked:
-        what = "references" if "r2v" in asked else "edits of whole clips"
-        raise bad(
-            "model", f"{what} cannot be asked of these models; use happyhorse-1.0-t2v or happyhorse-1.0-i2v"
-        )
+    for part, (fields, remedy) in NEEDED.items():
+        if part in asked and not fields & files.keys():
+            raise bad("input.media", f"{model} {remedy}", "missing_parameter")
     return files, params
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from happyhorse.generate.material import gather
 from happyhorse.generate.model import Model
 from happyhorse.generate.pony import Pony
 from happyhorse.generate.windows import longest
+from happyhorse.given import MOST_REFERENCES
 from happyhorse.serve.forecast import Forecast
 from happyhorse.serve.http.access import Caller, allow
 from happyhorse.serve.http.errors import ApiError, bad
@@ -21,16 +22,18 @@ from happyhorse.serve.http.models import Models
 from happyhorse.serve.http.sandbox import Kind
 from happyhorse.serve.http.uploads import Uploads
 from happyhorse.serve.jobs.attempt import BASE
-from happyhorse.serve.jobs.files import SINGLE
+from happyhorse.serve.jobs.files import SINGLE, renamed
 from happyhorse.serve.jobs.records import Job, RefusedError, Status, folder, new_id
 from happyhorse.serve.service import Service
 from happyhorse.values import Request
 
 KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("first_frame", "last_frame", "key_frames"), "picture"),
+    **dict.fromkeys(("first_frame", "last_frame", "key_frames", "references"), "picture"),
     "audio": "sound",
-    **dict.fromkeys(("video", "extend", "retake"), "video"),
+    **dict.fromkeys(("video", "extend", "retake", "edit"), "video"),
 }
+TOGETHER = {"width": "height", "height": "width", "span": "retake", "retake": "span", "keep": "edit"}
+"""Fields that say nothing alone, with the one that they go with."""
 PRIORITIES = (0, 9)  # lowest and highest that can be asked for
 
 
@@ -44,9 +47,10 @@ class Kept:
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What a client asks for: `fields` of a `values.Request` that are no files, and `files` (of its fields that are)
-    as the client gave them, or `Kept`; `key_frames` are pairs of a time and such a file.
+    as the client gave them, or `Kept`; `key_frames` are pairs of a time and such a file, `references` a list of them.
 
-    `params` are the names that the dialect has for these fields, for errors; `extra` is what it wants to remember.
+    `params` are the names that the dialect has for these fields, for errors (and for each of several pictures, as
+    "references-0"); `extra` is what it wants to remember.
     """
 
     caller: Caller
@@ -59,6 +63,21 @@ class Order:
     priority: int = 0
     draft: bool = False
     idempotency: str | None = None
+
+
+def give(files: dict[str, Any], params: dict[str, str], field: str, value: Any, param: str) -> None:
+    """Put what a client gives as `field` into the files and the params of an order; `param` is what the dialect calls
+    it. Raises ApiError 400 for what can be given once, and was.
+    """
+    if field == "references":
+        several = files.setdefault(field, [])
+        params[f"{field}-{len(several)}"] = param
+        several.append(value)
+    elif field in files:
+        raise bad(param, f"{param} is given twice; give one {field.replace('_', ' ')}")
+    else:
+        files[field] = value
+    params.setdefault(field, param)
 
 
 class Desk:
@@ -148,15 +167,15 @@ class Desk:
         moved = {name: blobs[key] for key, name in given.items()}
         for name, new in {**moved, old.blobs["latents"]: folder(job.id) + BASE}.items():
             self.service.blobs.put(new, self.service.blobs.get(name))
-        return self._submit(replace(job, blobs=blobs, request=_renamed(job.request, moved)), caller)
+        return self._submit(replace(job, blobs=blobs, request=_moved(job.request, moved)), caller)
 
     def remake(self, caller: Caller, old: Job, prompt: str) -> Order:
         """An order for the same as `old` with another prompt: the same seed, size, length, and what was given."""
-        plain = old.request
-        files: dict[str, Any] = {key: Kept(plain[key]) for key in SINGLE if plain.get(key) is not None}
-        if plain.get("key_frames"):
-            files["key_frames"] = [(time, Kept(name)) for time, name in plain["key_frames"]]
-        same = ("seed", "width", "height") if "retake" in files else ("seed", "width", "height", "seconds")
+        plain, kept = old.request, renamed(old.request, Kept)
+        files = {key: kept[key] for key in (*SINGLE, "references", "key_frames") if kept.get(key)}
+        same = ("seed", "width", "height", "seconds")
+        if "retake" in files or "edit" in files:  # which are as long as their clip
+            same = same[:-1]
         fields = {**old.extra["asked"], **{key: plain[key] for key in same}}
         return Order(caller=caller, prompt=prompt, model=old.model, fields=fields, files=files)
 
@@ -231,16 +250,29 @@ class Desk:
                 return target
             return self.uploads.take(value, kind, param, place)
 
+        def param(name: str, number: int | None = None) -> str:
+            return order.params.get(f"{name}-{number}", order.params.get(name, name))
+
+        def several(values: Iterable[Any], name: str) -> list[Path]:
+            found = [take(value, KINDS[name], param(name, number)) for number, value in enumerate(values)]
+            paths.update((f"{name}-{number}", path) for number, path in enumerate(found))
+            return found
+
         paths: dict[str, Path] = {}
         asked: dict[str, Any] = {}
         for name, value in order.files.items():
-            param, kind = order.params.get(name, name), KINDS[name]
-            if name == "key_frames":
-                taken = [(time, take(given, kind, param)) for time, given in value]
-                paths |= {f"{name}-{number}": path for number, (_, path) in enumerate(taken)}
-                asked[name] = tuple(taken)
+            if name == "references":
+                if len(value) > MOST_REFERENCES:  # none of them is decoded
+                    raise bad(
+                        param(name, MOST_REFERENCES),
+                        f"there are {len(value)} references; give 1 to {MOST_REFERENCES} pictures, all of one subject",
+                    )
+                asked[name] = tuple(several(value, name))
+            elif name == "key_frames":
+                times, pictures = zip(*value, strict=True)
+                asked[name] = tuple(zip(times, several(pictures, name), strict=True))
             else:
-                asked[name] = paths[name] = take(value, kind, param)
+                asked[name] = paths[name] = take(value, KINDS[name], param(name))
         return paths, asked
 
     def _take(self, job: Job, caller: Caller, paths: Mapping[str, Path]) -> Job:
@@ -248,7 +280,7 @@ class Desk:
         moved = {str(path): blobs[f"given-{name}"] for name, path in paths.items()}
         for name, path in paths.items():
             self.service.blobs.put(blobs[f"given-{name}"], path)
-        return self._submit(replace(job, blobs=blobs, request=_renamed(job.request, moved)), caller)
+        return self._submit(replace(job, blobs=blobs, request=_moved(job.request, moved)), caller)
 
     def _submit(self, job: Job, caller: Caller) -> Job:
         """Give a job to the store. Where that fails half-way its blobs stay: it may be there. The sweep knows later."""
@@ -265,32 +297,31 @@ class Desk:
         self.service.blobs.delete(self.service.blobs.list(job.folder))
 
 
-def _renamed(plain: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The plain form of a request with other names for its files."""
-    changed = {key: names.get(plain[key], plain[key]) for key in SINGLE if plain.get(key) is not None}
-    frames = [(time, names.get(name, name)) for time, name in plain.get("key_frames") or ()]
-    return {**plain, **changed, "key_frames": frames}
+def _moved(plain: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The plain form of a request with other names for those of its files that have one."""
+    return renamed(plain, lambda name: names.get(name, name))
 
 
 def _blame(model: Model, order: Order, asked: Mapping[str, Any], message: str) -> str | None:
     """The field that is wrong by itself, in the words of the dialect; None where they only do not go together."""
-    together: list[dict[str, Any]] = [{}]
-    for name, value in {**order.fields, **asked}.items():
-        if name in ("width", "height"):
-            value = {key: order.fields[key] for key in ("width", "height") if key in order.fields}
-        elif name in ("span", "retake"):
-            value = {key: {**order.fields, **asked}.get(key) for key in ("span", "retake")}
-        else:
-            value = {name: value}
-        together.append(value)
-    for fields in together:
+    said = {**order.fields, **asked}
+    together = [{key: said[key] for key in (name, TOGETHER.get(name)) if key in said} for name in said]
+    together.sort(key=lambda fields: "keep" in fields)  # last: what it goes with may be wrong by itself
+    for fields in [{}, *together]:
         try:
             request = model.request("anything" if fields else order.prompt, **fields)
             model.format.shape(request.seconds, request.width, request.height)
         except ValueError:
             name = next((key for key in fields if key != "retake"), "prompt")
             return order.params.get(name, name)
-    told = {"span": "span", "key frame": "key_frames", "spoken": "prompt", "quotation": "prompt"}
+    told = {
+        "leave out seconds": "seconds",
+        "leave out references": "references",
+        "quotation": "prompt",
+        "span": "span",
+        "key frame": "key_frames",
+        "spoken": "prompt",
+    }
     name = next((name for words, name in told.items() if words in message), None)
     return order.params.get(name, name) if name else None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from happyhorse import sizes
 from happyhorse.generate.installed import find_published, public_name
+from happyhorse.generate.learnt import LEARNT
 from happyhorse.generate.load import load, parts_of
 from happyhorse.generate.model import Model
 from happyhorse.serve.http.errors import ApiError
@@ -55,9 +56,6 @@ class Models:
         _, model = self.find(name)
         format, open_request = model.format, model.request("anything")
         trained = {"width", "height", "seconds", "steps", "guidance", "audio_guidance", "sampler"}
-        takes = ["prompt", "first_frame", "audio"]
-        if not format.tabled:
-            takes += ["last_frame", "key_frames", "video", "extend", "retake", "language"]
         return {
             "fps": format.fps,
             "rate": format.rate,
@@ -67,7 +65,7 @@ class Models:
             if format.tabled
             else self._common(model),
             "defaults": {key: getattr(open_request, key) for key in sorted(trained)},
-            "takes": takes,
+            "takes": takes(model),
             "examples": self.examples if not format.tabled else [],
         }
 
@@ -82,6 +80,15 @@ class Models:
         """Prompts of the world that the small model knows, one of each family."""
         prompts = [scene.sample(1, families=[family]).captions[0] for family in scene.available()]
         return prompts[:EXAMPLES]
+
+
+def takes(model: Model) -> list[str]:
+    """What a model can be given, by fields of a request; what takes a training of its own only where it had that."""
+    if model.format.tabled:
+        return ["prompt", "first_frame", "audio"]
+    learnt = [field for field in LEARNT if field in model.facts.get("learnt", ())]
+    own = ["last_frame", "key_frames", "video", "extend", "retake", "language"]
+    return ["prompt", "first_frame", "audio", *own, *learnt]
 
 
 def check_serveable(models: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
 """The OpenAI dialect: /v1/videos as the official client speaks it, with extensions that it passes on as they are.
 
-Extensions: fields seed, steps, guidance, audio_guidance, sampler, language, last_frame, key_frames, audio, video,
-draft, priority of a new video; span of an edit; status "cancelled", and the keys from `seed` on in the object; the
-routes cancel, promote, events and plan; variants preview and last_frame.
+Extensions: fields seed, steps, guidance, audio_guidance, sampler, language, last_frame, key_frames, references, audio,
+video, draft, priority of a new video; keep and span of an edit (with a span it makes that anew); status "cancelled",
+and the keys from `seed` on in the object; the routes cancel, promote, events and plan; variants preview and last_frame.
 """
 
 from dataclasses import replace
@@ -20,6 +20,7 @@ from happyhorse.serve.http.body import Fields
 from happyhorse.serve.http.context import Base, Body, Here, State, Who, body_of
 from happyhorse.serve.http.desk import PRIORITIES, Order
 from happyhorse.serve.http.errors import ApiError, OpenAIError, bad, documented
+from happyhorse.serve.http.models import takes
 from happyhorse.serve.http.openai_schema import (
     Deleted,
     Edit,
@@ -92,9 +93,10 @@ def _seconds(fields: Fields) -> dict[str, float]:
     return {} if seconds is None else {"seconds": seconds}
 
 
-def _picture(fields: Fields, key: str) -> Any:
-    """A picture: a file, a text, or an object that holds one."""
-    value = fields.take(key)
+def _picture(value: Any, key: str) -> Any:
+    """A picture, called `key`: a file, a text, or an object that holds one."""
+    if isinstance(value, list):
+        raise bad(key, f"{key} is one picture; pictures of a subject are given as references")
     if not isinstance(value, dict):
         return value
     inner = Fields(value, f"{key}.")
@@ -104,6 +106,13 @@ def _picture(fields: Fields, key: str) -> Any:
     if url is None:
         raise bad(key, f"{key} must be a picture, or an object with image_url", "missing_parameter")
     return url
+
+
+def _references(fields: Fields) -> list[Any]:
+    """Pictures of a subject, one or several; each as `_picture` has it."""
+    value = fields.take("references")
+    each = value if isinstance(value, list) else [] if value is None else [value]
+    return [_picture(one, f"references.{number}") for number, one in enumerate(each)]
 
 
 def _clip(here: State, caller: Caller, fields: Fields, required: bool = True) -> Any:
@@ -148,12 +157,14 @@ def read_order(here: State, caller: Caller, fields: Fields, again: str | None) -
     asked |= {key: fields.whole(key, *bounds) for key, bounds in WHOLE.items()}
     asked |= {key: fields.text(key) for key in ("sampler", "language")}
     files = {
-        "first_frame": _picture(fields, "input_reference"),
-        "last_frame": _picture(fields, "last_frame"),
+        "first_frame": _picture(fields.take("input_reference"), "input_reference"),
+        "last_frame": _picture(fields.take("last_frame"), "last_frame"),
         "key_frames": _key_frames(fields),
+        "references": _references(fields),
         "audio": fields.take("audio"),
         "video": _clip(here, caller, fields, required=False),
     }
+    params = {f"references-{number}": f"references.{number}" for number in range(len(files["references"]))}
     draft, priority = fields.flag("draft"), fields.whole("priority", *PRIORITIES)
     fields.end()
     return Order(
@@ -162,7 +173,7 @@ def read_order(here: State, caller: Caller, fields: Fields, again: str | None) -
         model=name,
         fields={key: value for key, value in asked.items() if value is not None},
         files={key: value for key, value in files.items() if value is not None and value != []},
-        params={"width": "size", "height": "size", "first_frame": "input_reference"},
+        params=params | {"width": "size", "height": "size", "first_frame": "input_reference"},
         priority=priority or 0,
         draft=bool(draft),
         idempotency=again,
@@ -189,26 +200,46 @@ def plan(here: Here, caller: Who, fields: Body) -> dict[str, Any]:
     "/videos/edits", response_model=Video, responses=WITH_BODY, openapi_extra=body_of(Edit, FORM, JSON)
 )
 def edit(here: Here, caller: Who, fields: Body, base: Base, idempotency_key: Again = None) -> Response:
-    """Make a span of a clip anew; the rest of it stays."""
+    """Change a clip as the prompt says, or, with `span`, make that span of it anew; the rest of it stays."""
     prompt, name, seed = _prompt(fields), fields.text("model"), fields.whole("seed", *WHOLE["seed"])
-    clip, span = _clip(here, caller, fields), fields.take("span")
+    clip, span, keep = _clip(here, caller, fields), fields.take("span"), fields.text("keep")
     fields.end()
+    field = "edit" if span is None else "retake"
+    asked = {"seed": seed, "keep": keep, "span": None if span is None else _span(span)}
+    if span is None:
+        _check_edits(here, name)
+    order = Order(
+        caller=caller, prompt=prompt, model=name, files={field: clip}, params={field: "video"},
+        fields={key: value for key, value in asked.items() if value is not None}, idempotency=idempotency_key,
+    )  # fmt: skip
+    return _answer(here, base, here.desk.submit(order))
+
+
+def _check_edits(here: State, name: str | None) -> None:
+    """Raise ApiError for a model that can make a span anew, and that alone."""
+    can = takes(here.desk.models.find(name)[1])
+    if "retake" in can and "edit" not in can:
+        raise bad(
+            "span",
+            'span is required: from and to which second the clip is made anew, such as "1-2.5"; a change to the whole '
+            "clip takes a model that was trained with edits (docs/how-to/train.md), which this one was not",
+            "missing_parameter",
+        )
+
+
+def _span(span: Any) -> tuple[float, float]:
+    """From and to which second, of "1-2.5" or [1, 2.5]."""
     if isinstance(span, str):
         span = span.split("-")
     try:
-        start, end = (float(value) for value in span or ())
+        start, end = (float(value) for value in span)
     except (TypeError, ValueError):
         raise bad(
             "span",
-            'span is required: from and to which second the clip is made anew, such as "1-2.5"',
-            "missing_parameter",
+            'span must be from and to which second the clip is made anew, such as "1-2.5"; without it all of it is '
+            "changed as the prompt says",
         ) from None
-    asked = {"span": (start, end)} | ({} if seed is None else {"seed": seed})
-    order = Order(
-        caller=caller, prompt=prompt, model=name, fields=asked, files={"retake": clip},
-        params={"retake": "video"}, idempotency=idempotency_key,
-    )  # fmt: skip
-    return _answer(here, base, here.desk.submit(order))
+    return start, end
 
 
 @router.post(
@@ -233,7 +264,7 @@ def extend(here: Here, caller: Who, fields: Body, base: Base, idempotency_key: A
 def characters(caller: Who) -> Response:
     """Not possible: the models here know no characters."""
     raise ApiError(
-        400, "unsupported", "the models of this server keep no characters; describe the person in the prompt"
+        400, "unsupported", "the models here keep no characters; give pictures of the person as references"
     )
 
 

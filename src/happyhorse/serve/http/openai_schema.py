@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from happyhorse.given import MOST_REFERENCES
 from happyhorse.serve.http.desk import PRIORITIES
 from happyhorse.values import LONGEST_PROMPT
 
@@ -20,6 +21,10 @@ class NewVideo(BaseModel):
     input_reference: Any = Field(None, description="First frame: a file, or {image_url: data URL}.")
     last_frame: Any = Field(None, description="Picture to end with.")
     key_frames: Any = Field(None, description="List of {seconds, image}.")
+    references: Any = Field(
+        None,
+        description=f"1 to {MOST_REFERENCES} pictures of a subject, each a file or {{image_url: data URL}}.",
+    )
     audio: Any = Field(None, description="Sound that the clip is to have.")
     video: Any = Field(None, description="Clip to make a sound for: a file, or {id}.")
     seed: int | None = None
@@ -42,12 +47,16 @@ class Remix(BaseModel):
 
 
 class Edit(BaseModel):
-    """A span of a clip to be made anew."""
+    """A clip to be changed as the prompt says, or of which a span is to be made anew."""
 
     model_config = ConfigDict(extra="forbid")
     prompt: str = Field(min_length=1, max_length=LONGEST_PROMPT)
     video: Any = Field(description="The clip: a file, or {id}.")
-    span: Any = Field(description='From and to which second, "1-2.5" or [1, 2.5].')
+    span: Any = Field(
+        None,
+        description='From and to which second it is made anew, "1-2.5" or [1, 2.5]; the rest stays.',
+    )
+    keep: Literal["picture", "sound"] | None = Field(None, description="Half of the clip to leave as it is.")
     model: str | None = None
     seed: int | None = None
 

@@ -68,6 +68,17 @@ def named(
     )
 
 
+def of_edit(
+    model: Model, resolution: str | None, ratio: str | None, params: tuple[str, str]
+) -> dict[str, int]:
+    """Width and height of a clip that is edited, where they are asked for: else it keeps its own shape and size.
+
+    A resolution alone says nothing to a model that has no table of them. Raises ApiError 400 as `named` does.
+    """
+    width, height = named(model, resolution, ratio, params)
+    return {"width": width, "height": height} if ratio or (resolution and model.format.tabled) else {}
+
+
 def _nearest(model: Model, ratio: float, area: float | None = None) -> tuple[int, int]:
     """The size of nearly that ratio whose area is next to `area` px in a table, or else next to the model's own."""
     format, usual = model.format, model.request("anything")

@@ -180,7 +180,7 @@ def recipe(here: Here, caller: Who, base: Base, video_id: Annotated[str, InPath(
     """How a video was asked for."""
     job = here.desk.get(caller, video_id)
     plain, asked = job.request, dict(job.extra.get("asked", {}))
-    fields = {name: value for name, value in asked.items() if name not in ("width", "height", "span")}
+    fields = {name: value for name, value in asked.items() if name not in ("width", "height", "span", "keep")}
     fields |= {"prompt": plain["prompt"], "model": job.model, "seed": plain["seed"]}
     fields |= {"size": f"{plain['width']}x{plain['height']}", "draft": bool(job.extra.get("draft"))}
     files = {name: plain[name] for name in AGAIN if plain.get(name) is not None}
