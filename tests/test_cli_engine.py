@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -45,6 +46,16 @@ def test_a_plan_before_anything_is_installed(home):
     assert "does not fit: a GPU of 8 GB is too small" in small and "would fit: --size 448x256" in small
 
 
+def test_a_plan_for_several_gpus(home):
+    asked = ("plan", "a woman speaks", *MODEL, "--size", "1080p", "--gpu", "h100")
+    one, four = (json.loads(run(*asked, "--gpus", n, "--json").stdout) for n in (1, 4))
+    times = [{stage["stage"]: stage["seconds"] for stage in facts["stages"]} for facts in (one, four)]
+    assert (one["devices"], four["devices"]) == (1, 4)
+    assert times[1]["upscale"] < times[0]["upscale"] / 2 and times[1]["decode the picture"] > 0
+    assert run(*asked, "--gpus", 4).stdout.startswith("4 x h100, each: 79.5 of 80.0 GB free")
+    assert "start at most 8" in refused(*asked, "--gpus", 9)
+
+
 def test_plans_that_cannot_be(home):
     assert "needs no plan" in refused("plan", "a red ball")
     assert "and so are the folders of happyhorse-15b" in refused("plan", "x", "--model", home)
@@ -52,6 +63,11 @@ def test_plans_that_cannot_be(home):
     assert "give one of them" in refused("plan", "x", *MODEL, "--gpu", "h100", "--gpu-memory", "80")
     assert "was not trained with" in refused("plan", "x", *MODEL, "--last-frame", "a.png")
     assert "cannot be made" in refused("plan", "x", *MODEL, "--seconds", "40")
+    no_upscaling = ("plan", "x", *MODEL, "--size", "1080p", "--no-upscale", "--gpu", "h100")
+    assert "is made by super-resolution; without it ask for 448x256" in refused(*no_upscaling)
+    assert "say which GPUs to plan for with --gpu or --gpu-memory" in refused(
+        "plan", "x", *MODEL, "--gpus", torch.accelerator.device_count() + 2
+    )
 
 
 def test_plan_takes_the_options_of_generate():
@@ -64,7 +80,7 @@ def test_plan_takes_the_options_of_generate():
         "--enhance",
         "--enhance-model",
     }
-    assert options["plan"] - options["generate"] == {"--gpu", "--gpu-memory"}
+    assert options["plan"] - options["generate"] == {"--gpu", "--gpu-memory", "--gpus"}
 
 
 def test_pull_and_models(home, weights_folder):

@@ -18,6 +18,14 @@ Memory = Annotated[
     float | None,
     typer.Option(metavar="GB", help="Plan for some GPU with so much memory instead.", rich_help_panel=DEVICE),
 ]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="How many of them share the clip, one process of torchrun each.",
+        rich_help_panel=DEVICE,
+    ),
+]
 # Options of `generate` that change no plan.
 WITHOUT = ("output", "force", "json", "compile", "enhance", "enhance_model")
 
@@ -104,19 +112,25 @@ def planning(
 ) -> Callable[..., None]:
     """The verb `plan`: it takes the options of the verb `generate`, of which `fields` makes those of a request."""
 
-    def plan(gpu: Gpu = None, gpu_memory: Memory = None, json: Json = False, **options: Any) -> None:
+    def plan(
+        gpu: Gpu = None, gpu_memory: Memory = None, gpus: Gpus = 1, json: Json = False, **options: Any
+    ) -> None:
         """Say what a clip of the 15B would take, stage by stage: memory, seconds, and the policy that makes it fit."""
+        from dataclasses import replace
+
         from happyhorse.engine import device as devices
         from happyhorse.engine.plan import ask
         from happyhorse.engine.prepare import imagined
 
         if gpu and gpu_memory is not None:
             raise ValueError("--gpu and --gpu-memory both say for which device; give one of them")
-        model, request = imagined(options["model"], options["prompt"], fields(options))
+        asked = fields(options) | {"upscale": options["upscale"]}
+        model, request = imagined(options["model"], options["prompt"], asked)
         if gpu or gpu_memory is not None:
             device = devices.known(gpu.lower()) if gpu else devices.of_memory(gpu_memory or 0.0)
+            device = replace(device, processes=gpus)
         else:
-            device = devices.this(model.device)
+            device = devices.these(model.device, gpus)
         made = ask(request, model.folder, model.variant, device, options["weights"], model.format)
         show.result(made.facts(), plan_lines(made), json)
 
@@ -140,15 +154,17 @@ def plan_lines(plan: Any) -> str:
         time, read = "" if seconds is None else f"{seconds:.1f}", f"{reads / 1e9:.1f}" if reads else ""
         return f"  {name:20}{peak / 1e9:8.1f}{time:>10}{read:>10}".rstrip()
 
-    device = plan.device
+    device, several = plan.device, plan.device.processes > 1
+    name = f"{device.processes} x {device.name}, each" if several else device.name
     lines = [
-        f"{device.name}: {device.free / 1e9:.1f} of {device.memory / 1e9:.1f} GB free",
+        f"{name}: {device.free / 1e9:.1f} of {device.memory / 1e9:.1f} GB free",
         f"  {plan.policy}",
     ]
     lines += ["", f"  {'':20}{'GB':>8}{'seconds':>10}{'reads GB':>10}"]
     lines += [row(stage.name, stage.peak, stage.seconds, stage.reads) for stage in plan.stages]
     lines.append(row("in all", plan.peak, plan.seconds, sum(stage.reads for stage in plan.stages)))
     if plan.host:
-        lines.append(f"  {plan.host / 1e9:.1f} GB of the machine's own memory hold what waits for the device")
+        whose = "each of the devices" if several else "the device"
+        lines.append(f"  {plan.host / 1e9:.1f} GB of the machine's own memory hold what waits for {whose}")
     lines.append(f"  does not fit: {plan.refusal}" if plan.refusal else "  fits")
     return "\n".join(lines)

@@ -216,4 +216,25 @@ def test_several_processes_share_the_work():
     alone, together = planned(one), planned(four)
     times = [{stage.name: stage.seconds for stage in made.stages}["upscale"] for made in (alone, together)]
     peaks = [{stage.name: stage.peak for stage in made.stages}["upscale"] for made in (alone, together)]
-    assert times[0] / 4.5 < times[1] < times[0] / 3.5 and peaks[1] < peaks[0]
+    assert times[0] / 4 < times[1] < times[0] / 3 and peaks[1] < peaks[0]
+
+
+def test_what_processes_exchange_takes_time_of_its_own():
+    """Queries and what attention makes of them, keys and values of each token, to three of four processes."""
+    linked = dataclasses.replace(known("h100", HOST), processes=4)
+    slow = dataclasses.replace(linked, copying=linked.copying / 10)
+    asked = job(request(), NOWHERE, "distill")
+    network = asked.fine
+    tokens = asked.fine_grid.tokens + asked.audio_steps + asked.words
+    a_token = 40 * 2 * (2 * network.hidden_size + 2 * network.num_query_groups * network.head_dim)
+    bytes_of_one = asked.fine_passes * a_token * tokens / 4 * 3 / 4
+    times = [
+        {stage.name: stage.seconds for stage in under(plans.Policy(), asked, device).stages}["upscale"]
+        for device in (linked, slow)
+    ]
+    assert times[1] - times[0] == pytest.approx(bytes_of_one * (1 / slow.copying - 1 / linked.copying))
+
+
+def test_more_devices_than_heads_cannot_share():
+    with pytest.raises(ValueError, match="9 processes cannot share the 8 key-value heads"):
+        planned(dataclasses.replace(known("h100"), processes=9))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -85,25 +86,11 @@ def test_plans_before_anything_is_installed(tmp_path, monkeypatch, tiny_model):
         imagined("happyhorse-15b", "x", {"retake": tmp_path / "a.mp4", "span": (0.0, 1.0)})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [("--seed", "4"), ()])
-def test_torchrun_makes_the_clip_of_one_process(tiny_model, tmp_path, seed):
-    """Two processes share the small model; without --seed they agree on one. Only the first one writes."""
-    from happyhorse import checkpoint, config
-    from happyhorse.generate.denoiser import Denoiser
-    from happyhorse.model.presets import HorseConfig
-
-    part = checkpoint.load(tiny_model / "denoiser.safetensors")
-    settings = config.build(HorseConfig, part.config["horse"])
-    wide = Denoiser(dataclasses.replace(settings, num_query_groups=2), _text(part), seed=1)
-    with torch.no_grad():
-        for parameter in wide.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
-    whole = checkpoint.Checkpoint("denoiser", wide.plain(), wide.state_dict(), part.facts)
-    checkpoint.save(tmp_path / "model" / "denoiser.safetensors", whole)
-    (tmp_path / "model" / "codec.safetensors").write_bytes((tiny_model / "codec.safetensors").read_bytes())
-    arguments = ["generate", "a red ball", "--model", str(tmp_path / "model"), "--json", *seed]
-    alone = ["-m", "happyhorse", *arguments]
+def together_and_alone(tmp_path, *arguments):
+    """Run the command in two processes and in one; the files that they wrote. Without --seed the second takes that of
+    the first.
+    """
+    alone = ["-m", "happyhorse", *map(str, arguments), "--json"]
     together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *alone]
     environment = {
         **os.environ,
@@ -121,10 +108,54 @@ def test_torchrun_makes_the_clip_of_one_process(tiny_model, tmp_path, seed):
         assert len(run.stdout.splitlines()) == 1  # only the first process speaks
         (file,) = folder.iterdir()
         files.append(file)
-        alone += ["--seed", file.stem.rsplit("-", 1)[1]] if not seed and name == "together" else []
+        if "--seed" not in alone:
+            alone += ["--seed", file.stem.rsplit("-", 1)[1]]
+    return files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [("--seed", "4"), ()])
+def test_torchrun_makes_the_clip_of_one_process(tiny_model, tmp_path, seed):
+    """Two processes share the small model; without --seed they agree on one. Only the first one writes."""
+    from happyhorse import checkpoint, config
+    from happyhorse.generate.denoiser import Denoiser
+    from happyhorse.model.presets import HorseConfig
+
+    part = checkpoint.load(tiny_model / "denoiser.safetensors")
+    settings = config.build(HorseConfig, part.config["horse"])
+    wide = Denoiser(dataclasses.replace(settings, num_query_groups=2), _text(part), seed=1)
+    with torch.no_grad():
+        for parameter in wide.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    whole = checkpoint.Checkpoint("denoiser", wide.plain(), wide.state_dict(), part.facts)
+    checkpoint.save(tmp_path / "model" / "denoiser.safetensors", whole)
+    (tmp_path / "model" / "codec.safetensors").write_bytes((tiny_model / "codec.safetensors").read_bytes())
+    files = together_and_alone(tmp_path, "generate", "a red ball", "--model", tmp_path / "model", *seed)
     one, other = (media.read(file) for file in files)
     assert files[0].name == files[1].name
     assert np.abs(one.video.astype(int) - other.video).mean() < 1 and one.audio.shape == other.audio.shape
+
+
+@pytest.mark.slow
+def test_torchrun_makes_the_clip_of_one_process_with_the_15b(published_15b, tmp_path):
+    """Every process plans, reads and samples; the first one decodes and writes."""
+    from PIL import Image
+
+    from published import HORSE, write_denoiser
+
+    folder = tmp_path / "model"
+    shutil.copytree(published_15b, folder, ignore=lambda *_: ["distill"], copy_function=os.link)
+    shared = dataclasses.replace(HORSE, hidden_size=64, num_query_groups=2)
+    write_denoiser(folder / "distill", shared, torch.Generator().manual_seed(1))
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)).save(
+        tmp_path / "face.png"
+    )
+    asked = ("--seconds", 3, "--steps", 2, "--seed", 4, "--first-frame", tmp_path / "face.png")
+    files = together_and_alone(tmp_path, "generate", "a horse", "--model", folder, *asked)
+    one, other = (media.read(file, rate=44_100) for file in files)
+    assert one.video.shape == other.video.shape == (73, 256, 448, 3) and one.video.std() > 1
+    assert np.abs(one.video.astype(int) - other.video).mean() < 1
+    assert np.abs(one.audio - other.audio).mean() < 0.02 * np.abs(one.audio).mean()
 
 
 def _text(part):

@@ -114,7 +114,8 @@ def test_nothing_is_wrong_with_a_good_prompt():
 @pytest.mark.parametrize(
     ("prompt", "remark"),
     [
-        ("a red ball", "in 3 words"),
+        ("a red ball", "in 3 words;"),
+        ("rain", "in 1 word;"),
         (GOOD.replace(', English>: "good morning"', ">: nothing"), "missing from the Dialogue: block"),
         (GOOD.replace('says "good morning"', "speaks"), "not spoken in the scene"),
         (GOOD.replace("good morning", "早上好"), "need a space"),

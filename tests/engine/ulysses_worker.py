@@ -65,7 +65,7 @@ if __name__ == "__main__":
     check("plain")
     check("windowed", local_attn_layers=(0, 2))
     check("masked, given, two rows", batch=2, masked=True, given=True, local_attn_layers=(1,))
-    check("uneven heads", num_query_groups=8, words=6)
+    check("uneven heads", hidden_size=224, num_query_groups=7, words=6)
     check("no text to speak of", words=1, post_norm_layers=(1,), enable_attn_gating=False)
     check("bf16", tolerance=2e-2, param_dtype="bf16")
     refusals = (

@@ -29,7 +29,7 @@ def test_what_is_cut_off_is_told():
     wide, notes = fit_picture(np.zeros((100, 300, 3), np.uint8), "the first frame", 64, 64)
     assert wide.shape == (64, 64, 3)
     assert notes == [
-        "the first frame (300x100) has another shape than the clip (64x64); 67% of it is cut off on the left and right"
+        "the first frame (300x100) has another shape than the clip; 67% of it is cut off on the left and right"
     ]
     assert "at the top and bottom" in fit_picture(np.zeros((300, 100, 3), np.uint8), "it", 64, 64)[1][0]
     assert fit_picture(np.zeros((128, 224, 3), np.uint8), "it", 448, 256)[1] == []

@@ -22,8 +22,9 @@ _SOLID, _LONG = 0.7, 0.65  # shares of the peak that large products and long att
 class Device:
     """One device and its host. Memory in bytes: `memory` in all, `free` now, `host` available to this process.
 
+    `processes` of them share a clip, one process each, of which `host` is the part of one.
     Rates: `matrices` and `attention` in bf16 FLOP/s, `moving` bytes/s read and written by other kernels, `copying`
-    bytes/s from the host, `call` seconds per kernel. A rate is None where it is not known.
+    bytes/s from the host or another device, `call` seconds per kernel. A rate is None where it is not known.
     """
 
     name: str
@@ -88,6 +89,17 @@ def this(device: torch.device, processes: int = 1) -> Device:
     free, memory = torch.cuda.mem_get_info(device)
     free += torch.cuda.memory_reserved(device)
     return Device(torch.cuda.get_device_name(device), memory, free, host, *rates, processes)
+
+
+def these(device: torch.device, count: int = 1) -> Device:
+    """`this` device, `count` of which share a clip. Raises `ValueError` where the machine has fewer."""
+    there = 0 if device.type == "cpu" else torch.accelerator.device_count()
+    if count > max(1, there):
+        raise ValueError(
+            f"{count} GPUs cannot share a clip here: this machine has {there or 'none'}; say which GPUs to plan for "
+            "with --gpu or --gpu-memory"
+        )
+    return this(device, count)
 
 
 @cache

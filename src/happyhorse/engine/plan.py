@@ -22,6 +22,7 @@ from happyhorse.engine.job import Job, job
 from happyhorse.engine.offload import SLOTS, visitors
 from happyhorse.engine.quantise import WEIGHT_BYTES, Weights
 from happyhorse.engine.strips import PIECE, widest
+from happyhorse.engine.ulysses import check_heads
 from happyhorse.engine.work import Work, network, window_of_turbo
 from happyhorse.model.horse import Horse
 from happyhorse.model.layers import Layer, ModalLinear
@@ -81,7 +82,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to come. `host` bytes of host memory hold layers that wait. `refusal` is None where it can be done."""
+    """What is to come, on each of `device.processes` devices. `host` bytes of host memory hold the layers that wait for
+    one of them. `refusal` is None where it can be done.
+    """
 
     job: Job
     device: Device
@@ -106,6 +109,7 @@ class Plan:
         policy = self.policy
         return {
             "device": self.device.name,
+            "devices": self.device.processes,
             "memory": self.device.memory,
             "free": self.device.free,
             "fits": self.refusal is None,
@@ -146,9 +150,12 @@ def ask(
 ) -> Plan:
     """The plan of `request` with the model in `folder`; a refusal says what would fit instead.
 
-    Raises `ValueError` as `job` does.
+    Raises `ValueError` as `job` does, and for more devices than a network has key-value heads to share among them.
     """
-    made = plan(job(request, folder, variant, format), device, weights)
+    asked = job(request, folder, variant, format)
+    for config in (asked.base, asked.fine or asked.base):
+        check_heads(device.processes, config.num_query_groups)
+    made = plan(asked, device, weights)
     if made.refusal is None:
         return made
 
@@ -242,8 +249,8 @@ def _refusal(stages: list[Stage], host: int, device: Device) -> str | None:
 
 @dataclass(frozen=True)
 class _Need:
-    """What a stage takes under a policy. Bytes of its part: on the device, waiting on the host, coming from there or
-    from other devices while it works, stored on the disk (0: as on the device).
+    """What a stage takes under a policy. Bytes of its part: on the device, waiting on the host, copied from there while
+    others compute, exchanged with other devices while nothing computes, stored on the disk (0: as on the device).
     """
 
     name: str
@@ -252,6 +259,7 @@ class _Need:
     work: Work
     waiting: int = 0
     copied: float = 0.0
+    exchanged: float = 0.0
     stored: int = 0
 
     @property
@@ -267,8 +275,10 @@ class _Need:
         busy = (
             work.matrices / device.matrices + work.attention / device.attention + work.moved / device.moving
         )
-        copying = self.copied / device.copying if device.copying else 0.0
-        return max(busy, work.calls * device.call, copying)
+        copying, exchanging = (
+            amount / device.copying if device.copying else 0.0 for amount in (self.copied, self.exchanged)
+        )
+        return max(busy, work.calls * device.call, copying) + exchanging
 
 
 def _network_need(name: str, job: Job, policy: Policy, device: Device) -> _Need:
@@ -286,11 +296,12 @@ def _network_need(name: str, job: Job, policy: Policy, device: Device) -> _Need:
         waiting = stored
         widest = max(2 * config.mlp_width(i) for i in range(config.num_layers)) * config.hidden_size
         work, held = replace(work, moved=work.moved + waiting * 1.5), held + 4 * widest
-    # of each token
+    # of each token: queries, keys and values, and what attention makes of them
     numbers = 2 * (config.num_heads + config.num_query_groups) * config.head_dim * config.num_layers
     tokens = (grid.tokens + job.audio_steps + job.words) / n
-    moved = copied + 2 * numbers * tokens * (n - 1) / n
-    return _Need(name, name, on_device, replace(work, held=held) * passes, waiting, moved * passes, stored)
+    exchanged = 2 * numbers * tokens * (n - 1) / n
+    work = replace(work, held=held) * passes
+    return _Need(name, name, on_device, work, waiting, copied * passes, exchanged * passes, stored)
 
 
 def _each(work: Work, times: int) -> Work:

@@ -56,8 +56,6 @@ def prepare(model: Model, request: Request, *, weights: Weights = "bf16", compil
         plan = ask(request, model.folder, model.variant, this(device, processes), weights, model.format)
         if plan.refusal is not None:
             raise ValueError(plan.refusal)
-        for network in (plan.job.base, plan.job.fine or plan.job.base):
-            ulysses.check_heads(processes, network.num_query_groups)
         lend = lending(model.folder, device, plan.policy, together=processes > 1, compiled=compiled)
         return Prepared(replace(model, device=device, lend=lend), request, plan, rank)
     if weights != "bf16" or compiled:

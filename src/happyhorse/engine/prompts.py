@@ -112,8 +112,8 @@ def lint(prompt: str, count: Callable[[str], int] | None = None) -> list[str]:
     body, dialogue, _ = parts(prompt)
     if (words := len(_WORD.findall(body))) < SHORTEST:
         remarks.append(
-            f"the prompt describes the scene in {words} words; fewer than {SHORTEST} give ghosts and blur, 150 to 200 "
-            "are best: write more, or let a language model do it with --enhance URL"
+            f"the prompt describes the scene in {words} word{'s' * (words != 1)}; fewer than {SHORTEST} give ghosts "
+            "and blur, 150 to 200 are best: write more, or let a language model do it with --enhance URL"
         )
     tokens, about = (count(prompt), "") if count else (estimate(prompt), "about ")
     if tokens > LONGEST:

@@ -81,8 +81,8 @@ def _cut_off(name: str, size: tuple[int, ...], width: int, height: int) -> list[
         return []
     where = "on the left and right" if wider > 1 else "at the top and bottom"
     return [
-        f"{name} ({size[1]}x{size[0]}) has another shape than the clip ({width}x{height}); {share:.0%} of it is "
-        f"cut off {where}"
+        # without the size of the clip: it may be fitted at the one at which a larger clip is sampled
+        f"{name} ({size[1]}x{size[0]}) has another shape than the clip; {share:.0%} of it is cut off {where}"
     ]
 
 
