@@ -25,9 +25,8 @@ COLUMNS, WIDTH, LABEL = 6, 160, 18
 def main(folder: Path) -> None:
     """Read `folder/clips` and `folder/report.json`; write the two files."""
     first: dict[str, tuple[Path, str]] = {}
-    for path in sorted(
-        (folder / "clips").glob("*.mp4")
-    ):  # NUMBER-FAMILY.mp4, with the prompt in a text of that name
+    # NUMBER-FAMILY.mp4, with the prompt in a text of that name
+    for path in sorted((folder / "clips").glob("*.mp4")):
         prompt = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
         first.setdefault(path.stem.split("-", 1)[1], (path, prompt))
     rows = [row(path, prompt) for _, (path, prompt) in sorted(first.items())]
