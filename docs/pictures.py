@@ -49,10 +49,9 @@ def row(path: Path, prompt: str) -> np.ndarray:
     frames = [np.asarray(Image.fromarray(frame).resize((WIDTH, height))) for frame in clip.video[picks]]
     heard = spectrogram(clip.audio, WIDTH * 3 // 2, height, clip.rate)
     strip = Image.new("RGB", (WIDTH * COLUMNS + WIDTH * 3 // 2, LABEL), "white")
-    composed = unicodedata.normalize("NFC", prompt)
-    latin = "".join(
-        c if ord(c) < 0x250 else "·" for c in composed
-    )  # the built-in font knows no other letters
+    # the built-in font has the letters of ASCII only: accents are left out, other letters are dots
+    plain = (c for c in unicodedata.normalize("NFKD", prompt) if not unicodedata.combining(c))
+    latin = "".join(c if c.isascii() else "·" for c in plain)
     ImageDraw.Draw(strip).text((4, 2), latin, fill="black", font=ImageFont.load_default(12))
     return np.concatenate([np.asarray(strip), np.concatenate([*frames, heard], axis=1)])
 
