@@ -111,6 +111,26 @@ def test_the_loss_of_zero_velocity_is_that_of_the_target(latents):
     assert values["video"] == pytest.approx(2, rel=0.2) and values["audio"] == pytest.approx(2, rel=0.2)
 
 
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_channels_count_by_their_deviation_to_a_power(latents, power):
+    """Parallelogram: what an error of +-a in one channel adds to the loss is a^2 times the weight of that channel."""
+    data = latents("train", 8)
+    flow = objective(data, replace(PLAIN, channel_power=power))
+    like = flow.module
+
+    def loss(channel: int, by: float) -> float:
+        def answer(video, audio, given_video, given_audio):
+            video[:, channel] = by
+
+        flow.module = Spy(like, answer)
+        return float(flow.loss(0, 0, 1)[0])
+
+    added = torch.tensor([loss(c, 10.0) + loss(c, -10.0) - 2 * loss(c, 0.0) for c in range(4)])
+    video = torch.cat([data[i][0].float().flatten(1) for i in range(8)], 1)
+    weight = video.std(1).pow(power)
+    assert torch.allclose(added, 200 * (weight / weight.mean())[:4] / len(weight), rtol=2e-3)
+
+
 @pytest.mark.parametrize("kind", ["first", "prefix"])
 def test_given_frames_are_clean_and_not_in_the_loss(latents, kind):
     def wild(video, audio, given_video, given_audio):
@@ -165,10 +185,10 @@ def test_a_clip_without_sound_teaches_its_picture_only(latents):
     assert (near[silent] > 1.0).all(), "noise, and nothing of the latents"
     unlike = torch.nn.functional.cosine_similarity(audio.flatten(1), clean.flatten(1))[silent]
     assert unlike.abs().max() < 0.2
-    assert flow.evaluate().keys() == {"video_heldout", "audio_heldout"}
+    assert flow.evaluate().keys() == {"video_heldout", "video_seen_heldout", "audio_heldout"}
     for record in flow.train.records:
         record["has_audio"] = False
-    assert flow.evaluate().keys() == {"video_heldout"} and plain["audio"] > 0
+    assert flow.evaluate().keys() == {"video_heldout", "video_seen_heldout"} and plain["audio"] > 0
 
 
 def test_a_part_of_the_steps_is_short(latents):

@@ -55,10 +55,15 @@ class FlowConfig:
 
     The shifts are large because a clip repeats itself: where 95 % is noise the rest still tells the whole scene, so
     that what a prompt decides is decided above that level (see docs/log.md).
+
+    A squared error of the picture counts by the deviation of its channel to the power `channel_power`. Latents of our
+    codec are divided by the square root of what a component is worth in pixels, so that 0 (all channels alike) spends
+    most of the loss on details that nobody sees, and 2 is the error in pixels; the minimum is the same for all.
     """
 
     shift_video: float = 3.0
     shift_audio: float = 1.5
+    channel_power: float = 0.0
     drop_text: float = 0.1
     drop_speech: float = 0.05
     lengths: tuple[int, ...] = ()
@@ -199,6 +204,15 @@ def heldout_text(
     return tokenize(split_spoken(record["heldout"][0])[0], spoken, settings, LATENT_FPS)
 
 
+@torch.no_grad()
+def deviations(shards: Shards | Mixed, clips: int = 64) -> Float[Tensor, " C"]:
+    """Standard deviation of each channel of the picture over the first `clips` clips, as a root mean square of 1."""
+    groups = shards.groups(8, min(clips, len(shards)))
+    channels = torch.cat([read(shards, group)[0].transpose(0, 1).flatten(1) for group in groups], 1)
+    found = channels.std(1)
+    return found / found.square().mean().sqrt()
+
+
 class FlowObjective:
     """Trains a denoiser on latent shards; judged by its held-out velocity error at fixed levels and noise."""
 
@@ -227,6 +241,7 @@ class FlowObjective:
         if loop.compile:
             compile_layers(self.module.horse, dynamic=False)
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
+        self.deviations = deviations(train)
         self.beside = dict(beside or {})
         missing = [name for name in flow.conditions.learnt if name not in self.beside]
         assert not missing, f"no clips for {missing}"
@@ -242,7 +257,7 @@ class FlowObjective:
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """Sum of the mean squared velocity errors of video and audio over their noised tokens; scalar."""
+        """Sum of the mean squared velocity errors of video, by `channel_power`, and audio over their noised tokens."""
         shared = step_generator(self.loop.seed, step, BESIDE_STREAM)
         stands, pictures = self.flow.conditions.beside(shared)
         data = self.train if stands is None else self.beside[stands]
@@ -267,7 +282,7 @@ class FlowObjective:
                 chosen = errors[(quarter == q) & whole]
                 if len(chosen):
                     values[f"{name}_q{q + 1}"] = float(chosen.mean().detach())
-        return error["video"] + error["audio"], values
+        return error["video_weighted"] + error["audio"], values
 
     def _error(
         self,
@@ -281,6 +296,8 @@ class FlowObjective:
         beside: Beside | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Mean error a modality and errors [B] a clip, and on the CPU masks of learnt frames [B, T] and steps [B, S].
+
+        "video_weighted" is the picture's with channels weighted as the loss has them, "video_seen" as pixels have them.
 
         Where there is no `sound` [B], its latents are noise throughout: nothing of them is given, shown or learnt.
         """
@@ -311,16 +328,20 @@ class FlowObjective:
         predicted = {"video": out_video.transpose(1, 2), "audio": out_audio}
         target = {name: path.velocity(clean[name], noise[name]) for name in clean}
         per_clip = path.losses(predicted, target, learnt)
-        mean = {
-            name: errors.sum() / learnt[name].any(1).sum().clamp_min(1) for name, errors in per_clip.items()
-        }
+        count = {name: learnt[name].any(1).sum().clamp_min(1) for name in learnt}
+        mean = {name: errors.sum() / count[name] for name, errors in per_clip.items()}
+        for name, power in (("video_weighted", self.flow.channel_power), ("video_seen", 2.0)):
+            weight = self.deviations.pow(power)
+            root = (weight / weight.mean()).sqrt()[:, None, None].to(here)
+            errors = path.loss(out_video.transpose(1, 2) * root, target["video"] * root, learnt["video"])
+            mean[name] = errors.sum() / count["video"]
         return mean, per_clip, noised
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """Held-out error a modality over eight levels, nothing given, held-out wordings; noise is always the same."""
         generator = torch.Generator().manual_seed(1)
-        totals, counts = {"video": 0.0, "audio": 0.0}, Counter[str]()
+        totals, counts = {"video": 0.0, "video_seen": 0.0, "audio": 0.0}, Counter[str]()
         for clips in self.heldout.groups(8, 64):
             video, audio, records = read(self.heldout, clips)
             texts = [heldout_text(record, self.module.text.config) for record in records]
@@ -334,9 +355,9 @@ class FlowObjective:
                 "audio": torch.zeros(len(clips), audio.shape[1]).bool(),
             }
             error, _, noised = self._error(video, audio, texts, levels, given, generator, has_sound(records))
-            for name, value in error.items():
-                learnt = int(noised[name].any(1).sum())
-                totals[name] += float(value) * learnt
+            for name in totals:
+                learnt = int(noised[name.removesuffix("_seen")].any(1).sum())
+                totals[name] += float(error[name]) * learnt
                 counts[name] += learnt
         return {f"{name}_heldout": totals[name] / counts[name] for name in totals if counts[name]}
 
