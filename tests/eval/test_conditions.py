@@ -44,7 +44,8 @@ def moving(jump: float = 0) -> np.ndarray:
 def test_a_seam_is_a_change_larger_than_those_beside_it():
     assert conditions.seam(moving(), 12) == pytest.approx(1, abs=1e-6)
     assert conditions.seam(moving(20), 12) == pytest.approx(22.255 / 2.255, rel=1e-3)
-    assert conditions.seam(moving(20), 6) == pytest.approx(1, abs=1e-6), "too far away to count"
+    assert conditions.seam(moving(20), 3) == pytest.approx(1, abs=1e-6), "too far away to count"
+    assert conditions.seam(moving(20), 13) == pytest.approx(2.255 / 22.255, rel=1e-3), "the jump is beside it"
     assert conditions.seam(np.zeros((2, 8, 8, 3), np.uint8), 1) == 1
 
 

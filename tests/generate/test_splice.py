@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from happyhorse.generate.material import gather
-from happyhorse.generate.splice import FADE, splice_audio, splice_video
+from happyhorse.generate.splice import BRIDGE, FADE, splice_audio, splice_video
 from happyhorse.given import Sound
 from happyhorse.values import PONY, Clip, Request
 
@@ -22,16 +22,20 @@ def material(**asked):
     return gather(Request(prompt="a", width=64, height=64, **({"seconds": 1.0} | asked)), PONY, 20)
 
 
-def made(material, step=7):
-    """Frames of the part, each 200, as a decoder gives them; how many were asked for is counted."""
+def made(material, step=7, lost=0):
+    """Frames of the part as a decoder gives them: given ones less `lost`, new ones 200; it counts those asked for."""
     frames = np.full((material.part.video.frames, 64, 64, 3), 200, np.uint8)
+    for place in range(len(frames)):
+        at = material.begin + place
+        if material.video is not None and at not in material.new and at < len(material.video):
+            frames[place] = material.video[at].astype(int) - lost
     for start in range(0, len(frames), step):
         made.asked = start + step
         yield frames[start : start + step]
 
 
-def spliced(material):
-    return np.concatenate(list(splice_video(material, made(material))))[:, 0, 0, 0]
+def spliced(material, **options):
+    return np.concatenate(list(splice_video(material, made(material, **options))))[:, 0, 0, 0]
 
 
 def test_what_is_made_of_a_prompt_is_the_clip():
@@ -71,13 +75,26 @@ def test_a_retake_is_the_clip_but_for_the_span(span):
     expected = np.arange(50)
     expected[new] = 200
     assert spliced(one).tolist() == expected.tolist()
-    assert made.asked <= one.new.stop - one.begin + 7  # nothing is decoded after the span
+    assert made.asked <= one.new.stop + 1 - one.begin + 7  # no more is decoded than a frame after the span
     sound = splice_audio(one, np.full(one.part.audio.samples, -0.25, np.float32))
     first, last = new.start * 640, new.stop * 640
     after = min(last + FADED, one.begin * 640 + one.part.audio.samples)
     assert (sound[first : after - FADED] == -0.25).all() and len(sound) == 50 * 640
     assert (sound[: max(0, first - FADED)] == 0.25).all() and (sound[after:] == 0.25).all()
     assert np.abs(np.diff(sound)).max() < 2 * 0.5 / FADED
+
+
+@pytest.mark.parametrize("lost", [20, -20])
+def test_what_the_codec_loses_fades_in_and_out_of_the_new_frames(lost):
+    """The codec makes all frames darker or lighter, which shows where new ones stand beside given ones."""
+    one = material(retake=clip(75), span=(1.2, 1.8))
+    found = spliced(one, lost=lost).astype(int) - 200
+    first, last = found[one.new.start : one.new.stop][:BRIDGE], found[one.new.start : one.new.stop][-BRIDGE:]
+    assert first.tolist() == last[::-1].tolist() and len(one.new) > 2 * BRIDGE
+    assert abs(first[0] - lost) <= 2 and abs(first[-1]) <= 2 and (np.diff(first) * np.sign(lost) < 0).all()
+    assert not found[one.new.start + BRIDGE : one.new.stop - BRIDGE].any()
+    brief = material(retake=clip(75), span=(1.2, 1.32))  # shorter than one bridge: both reach everywhere
+    assert (spliced(brief, lost=lost)[brief.new.start : brief.new.stop].astype(int) == 200 + lost).all()
 
 
 def test_sound_that_is_too_short_is_followed_by_silence():

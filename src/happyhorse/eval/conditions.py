@@ -43,7 +43,9 @@ Video = UInt8[np.ndarray, "F H W 3"]
 KEY = 0.5  # where the key frame lies, as a share of the clip
 SPAN = (0.35, 0.65)  # what is made again of a clip, as shares of it
 FOLLOWED = ("word followed", "followed")  # figures that are 0 or 1
-BESIDE = 4  # changes from frame to frame, on either side of a seam, that it is compared with
+BESIDE = (
+    8  # changes from frame to frame, on either side of a seam, that it is compared with: two latent frames
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _frame(given: Given, made: Made, place: int) -> dict[str, float]:
 
 
 def seam(video: Video, place: int) -> float:
-    """Change from frame `place` - 1 to frame `place` over the mean of the changes beside it; 1 where no seam shows.
+    """Change from frame `place` - 1 to frame `place` over the largest of the changes beside it; to 1 no seam shows.
 
     A thousandth of the range of a pixel is added to both, so that pictures that stand still have no seam.
     """
@@ -110,7 +112,7 @@ def seam(video: Video, place: int) -> float:
     steps = np.abs(np.diff(near, axis=0)).mean((1, 2, 3)) + 0.255
     at = min(place - 1, BESIDE)
     beside = np.delete(steps, at)
-    return float(steps[at] / beside.mean()) if len(beside) else 1.0
+    return float(steps[at] / beside.max()) if len(beside) else 1.0
 
 
 def click(audio: Float32[np.ndarray, " N"], at: int) -> float:
@@ -192,7 +194,7 @@ def _retaken(given: Given, made: Made) -> dict[str, float]:
     kept = (_same(made.video[:start], given.video[:start]), _same(made.video[clear:], given.video[clear:]))
     return {
         "untouched": min(kept),
-        "seam": seam(made.video, start),
+        "seam": max(seam(made.video, place) for place in (start, start + -(-(end - start) // 4) * 4)),
         "click": click(made.audio, start * RATE // 25),
     }
 

@@ -24,9 +24,9 @@ MEANINGS = """- *Kept*: PSNR in dB of the frames that were given, against the pi
   alone makes of them, which is the most there can be.
 - *Untouched*: share of the given frames, or samples, that come out equal to the bit (before the file is
   compressed).
-- *Seam*: change of the picture where made and given parts meet, over the changes of the frames beside it; 1 is no
-  seam. *Click*: largest step of the sound there, over the largest within a tenth of a second; below 1 it does
-  not stand out.
+- *Seam*: change of the picture where made and given parts meet (the larger, where there are two), over the largest of
+  the changes within two latent frames of it; up to 1 it does not stand out. *Click*: largest step of the sound
+  there, over the largest within a tenth of a second; below 1 it does not stand out.
 - *Offset*: between events seen and heard, in ms, + is sound late; *in time*: share of the events seen that have a
   sound within the window of ITU-R BT.1359.
 - *Word followed*: one colour word of the prompt is exchanged, with the same seed; the judge finds the new colour,
