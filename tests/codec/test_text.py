@@ -10,6 +10,7 @@ from happyhorse.codec.text import (
     Phone,
     TextConfig,
     TextEmbedder,
+    familiar,
     split_spoken,
     tokenize,
     unseen,
@@ -64,6 +65,35 @@ def test_phonemes_sit_on_the_clock():
 
 def test_unseen_words_are_named_once():
     assert unseen("A red zebra, a zebra!", {"a", "red"}) == ["zebra"]
+
+
+KNOWN = {"a", "red", "ball", "bounces", "wall", "four", "drum", ",", "and"}
+
+
+@pytest.mark.parametrize(
+    ("caption", "read", "instead"),
+    [
+        ("a red ball bounces", "a red ball bounces", {}),
+        ("A Red ball, boncing!", "a red ball ,", {"boncing": ""}),
+        ("a zebra bounced and a drums", "a bounces and a drum", {"zebra": "", "bounced": "bounces", "drums": "drum"}),
+        ("for all reds", "", {"for": "", "all": "", "reds": ""}),
+        ('man: "" a zebra ""', '"" a ""', {"man": "", "zebra": ""}),
+        ("<line> a ball", "a ball", {"line": ""}),
+        ("红 ball", "ball", {"红": ""}),
+        ("", "", {}),
+    ],
+)  # fmt: skip
+def test_a_caption_is_read_in_words_that_are_known(caption, read, instead):
+    assert familiar(caption, KNOWN) == (read, instead)
+    assert familiar(caption, ()) == (caption, {})
+    assert familiar(read, KNOWN) == (read, {})
+
+
+@given(st.text())
+def test_what_is_read_is_known_and_reads_the_same_again(caption):
+    read, instead = familiar(caption, KNOWN)
+    assert set(words(read)) <= KNOWN | {"<line>"} and familiar(read, KNOWN) == (read, {})
+    assert set(instead.values()) <= KNOWN | {""}
 
 
 def test_padding_rows_are_zero_vectors():

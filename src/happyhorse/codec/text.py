@@ -6,6 +6,7 @@ Text inside double quotes is spoken: it enters as one token a phoneme, placed on
 phoneme sounds (see `Phone`). Everything else is caption; caption words stand before the clip, at t = -n .. -1.
 """
 
+import difflib
 import re
 import unicodedata
 import zlib
@@ -19,6 +20,10 @@ from torch import Tensor, nn
 from happyhorse.values import PONY
 
 MAX_WORDS = 96  # caption words kept; a longer prompt is cut, with a warning, by whoever calls `words`
+SPELT, ALIKE = (
+    4,
+    0.84,
+)  # least letters of a word that is taken for another one, and how much of both has to be the same
 QUOTED = re.compile(r"[\"“”„«»「」『』]")
 WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*|[,.;:!?()]")
 WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯]")  # scripts written without spaces, or nearly so: one token a character
@@ -69,6 +74,33 @@ def unseen(prompt: str, vocabulary: Collection[str]) -> list[str]:
     caption, _ = split_spoken(prompt)
     alien = [w for w in words(caption) if w not in vocabulary and w[0].isalnum()]
     return list(dict.fromkeys(alien))
+
+
+def familiar(caption: str, vocabulary: Collection[str]) -> tuple[str, dict[str, str]]:
+    """The caption in words and marks of `vocabulary`, and what became of other words: the known one that is spelt
+    nearly the same, or "" where the word is left out. Without a vocabulary the caption stays as it is.
+
+    A word that training has not seen would enter as a vector that means nothing, and so would its pairs with the words
+    beside it; on held-out wordings a model makes less of a caption with such words than of one without them.
+    """
+    if not vocabulary:
+        return caption, {}
+    known, found, instead = sorted(vocabulary), [], {}
+    for word in words(caption):
+        if word != "<line>" and word not in vocabulary:
+            if word not in instead:
+                instead[word] = _nearest(word, known)
+            word = instead[word]
+        found.append('""' if word == "<line>" else word)
+    return " ".join(filter(None, found)), {word: near for word, near in instead.items() if word[0].isalnum()}
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    """The known word with the same first letter that is spelt nearly like `word`, or "": short words have too many."""
+    if len(word) < SPELT:
+        return ""
+    alike = [other for other in known if other[0] == word[0] and len(other) >= SPELT]
+    return next(iter(difflib.get_close_matches(word, alike, 1, ALIKE)), "")
 
 
 def tokenize(

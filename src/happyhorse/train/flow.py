@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from happyhorse import checkpoint
 from happyhorse.codec import Codec
 from happyhorse.codec.audio import SAMPLES
 from happyhorse.codec.mel import RATE
-from happyhorse.codec.text import Phone, TextConfig, split_spoken, tokenize, words
+from happyhorse.codec.text import Phone, TextConfig, familiar, split_spoken, tokenize, words
 from happyhorse.data.batches import step_generator
 from happyhorse.data.edits import Edits
 from happyhorse.data.references import References
@@ -36,6 +36,7 @@ from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
+from happyhorse.train.wording import parted, reworded
 from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
 LATENT_FPS = 25 / 4
@@ -47,7 +48,7 @@ COMPILED_TEXT = 32  # text tokens are padded to a multiple of it where each leng
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """Shifts of the noise levels, shares of dropped text and of dropped spoken lines, and conditions.
+    """Shifts of the noise levels, shares of dropped text, dropped spoken lines and reworded captions, and conditions.
 
     A share `length_shares[i]` of the steps trains on windows of `lengths[i]` latent frames, anywhere in the clip, and
     on `length_batches[i]` times as many clips; the rest on whole clips. Short windows teach how things look and move
@@ -66,6 +67,7 @@ class FlowConfig:
     channel_power: float = 0.0
     drop_text: float = 0.1
     drop_speech: float = 0.05
+    reword: float = 0.0
     lengths: tuple[int, ...] = ()
     length_shares: tuple[float, ...] = ()
     length_batches: tuple[int, ...] = ()
@@ -192,16 +194,22 @@ def draw_text(
         caption, phones = "", []
     if draws[2] < flow.drop_speech:
         phones = []
+    noisy = flow.reword > 0 and float(torch.rand((), generator=generator)) < flow.reword
+    if noisy:
+        caption = reworded(caption, generator)
     ids, times = tokenize(caption, phones, settings, LATENT_FPS)
+    if noisy:
+        ids = parted(ids, len(ids) - len(phones), generator)
     return ids, times - start
 
 
 def heldout_text(
-    record: dict[str, Any], settings: TextConfig
+    record: dict[str, Any], settings: TextConfig, vocabulary: Collection[str] = ()
 ) -> tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]:
-    """The record's first held-out wording and all that is spoken, as tokens."""
+    """The record's first held-out wording, as prompts are read, and all that is spoken, as tokens."""
     spoken = [Phone(*phone) for phone in record["phones"]]
-    return tokenize(split_spoken(record["heldout"][0])[0], spoken, settings, LATENT_FPS)
+    caption, _ = familiar(split_spoken(record["heldout"][0])[0], vocabulary)
+    return tokenize(caption, spoken, settings, LATENT_FPS)
 
 
 @torch.no_grad()
@@ -245,7 +253,7 @@ class FlowObjective:
         self.beside = dict(beside or {})
         missing = [name for name in flow.conditions.learnt if name not in self.beside]
         assert not missing, f"no clips for {missing}"
-        self.vocabulary = sorted(
+        self.vocabulary = frozenset(
             known
             | {
                 word
@@ -344,7 +352,7 @@ class FlowObjective:
         totals, counts = {"video": 0.0, "video_seen": 0.0, "audio": 0.0}, Counter[str]()
         for clips in self.heldout.groups(8, 64):
             video, audio, records = read(self.heldout, clips)
-            texts = [heldout_text(record, self.module.text.config) for record in records]
+            texts = [heldout_text(record, self.module.text.config, self.vocabulary) for record in records]
             sigma = (torch.arange(len(clips)) + 0.5) / len(clips)
             levels = {
                 "video": sigma,
@@ -385,7 +393,7 @@ class FlowObjective:
         )
         request = model.request(record["heldout"][0], seed=2, steps=16)
         settings = self.module.text.config
-        texts = [heldout_text(record, settings), tokenize("", [], settings, LATENT_FPS)]
+        texts = [heldout_text(record, settings, self.vocabulary), tokenize("", [], settings, LATENT_FPS)]
         told = Conditions(Tokens(*moved(pad_tokens(texts, settings.features), model.device)))
         latents = denoise(request, model, shape, told)
         frames = np.concatenate(list(decode_video(latents, model, shape)))
@@ -394,6 +402,6 @@ class FlowObjective:
     def release(self, folder: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> Path:
         """Write `denoiser.safetensors` of kind "denoiser" in bfloat16, with vocabulary, shifts and what was learnt."""
         learnt = self.flow.conditions.learnt
-        facts = facts | {"vocabulary": self.vocabulary, "shifts": self.flow.shifts, "learnt": learnt}
+        facts = facts | {"vocabulary": sorted(self.vocabulary), "shifts": self.flow.shifts, "learnt": learnt}
         part = checkpoint.Checkpoint("denoiser", self.module.plain(), weights, facts)
         return checkpoint.save(folder / "denoiser.safetensors", part, torch.bfloat16)[0]

@@ -9,7 +9,7 @@ the teacher itself with fewer steps, samples the same prompts from the same nois
 - `diversity`: mean distance between clips of one prompt over that of the teacher's clips
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -48,8 +48,9 @@ class Heldout:
         prompts: int,
         teacher_steps: int,
         autocast: bool,
+        vocabulary: Collection[str] = (),
     ) -> None:
-        """`prompts` of them, an eighth of which are sampled `SEEDS` times.
+        """`prompts` of them, read by the teacher's `vocabulary`, an eighth of which are sampled `SEEDS` times.
 
         Raises ValueError for fewer than 8 prompts, or where `shards` has fewer clips.
         """
@@ -59,7 +60,7 @@ class Heldout:
                 f"(there are {len(shards)})"
             )
         self.shards, self.text, self.shifts, self.weights = shards, text, shifts, weights
-        self.teacher_steps, self.autocast = teacher_steps, autocast
+        self.teacher_steps, self.autocast, self.vocabulary = teacher_steps, autocast, frozenset(vocabulary)
         self.prompts, self.varied = prompts, prompts // 8
         again = [(clip, seed) for clip in range(self.varied) for seed in range(1, SEEDS)]
         self.rows = [(clip, 0) for clip in range(prompts)] + again
@@ -72,7 +73,8 @@ class Heldout:
         """What the clips of some rows (prompt, seed) are told: held-out wordings, nothing given."""
         video, audio, records = read(self.shards, [clip for clip, _ in rows])
         none = tokenize("", [], self.text, LATENT_FPS)
-        words = pad_tokens([heldout_text(record, self.text) for record in records], self.text.features)
+        texts = [heldout_text(record, self.text, self.vocabulary) for record in records]
+        words = pad_tokens(texts, self.text.features)
         nothing = pad_tokens([none] * len(rows), self.text.features)
         given = {
             "video": torch.zeros(len(rows), video.shape[2]).bool(),

@@ -110,6 +110,7 @@ def climb(
         recipe.prompts,
         recipe.teacher_steps,
         first.autocast,
+        known.get("vocabulary", ()),
     )
     windows = {key: getattr(recipe, key) for key in ("lengths", "length_shares", "length_batches")}
     flow = replace(flow, drop_text=0.0, **windows)  # guidance without a prompt is no guidance
