@@ -75,7 +75,7 @@ KNOWN = {"a", "red", "ball", "bounces", "wall", "four", "drum", ",", "and"}
     [
         ("a red ball bounces", "a red ball bounces", {}),
         ("A Red ball, boncing!", "a red ball ,", {"boncing": ""}),
-        ("a zebra bounced and a drums", "a bounces and a drum", {"zebra": "", "bounced": "bounces", "drums": "drum"}),
+        ("a zebra bounced and drums", "a and", {"zebra": "", "bounced": "bounces", "drums": "drum"}),
         ("for all reds", "", {"for": "", "all": "", "reds": ""}),
         ('man: "" a zebra ""', '"" a ""', {"man": "", "zebra": ""}),
         ("<line> a ball", "a ball", {"line": ""}),
@@ -83,7 +83,7 @@ KNOWN = {"a", "red", "ball", "bounces", "wall", "four", "drum", ",", "and"}
         ("", "", {}),
     ],
 )  # fmt: skip
-def test_a_caption_is_read_in_words_that_are_known(caption, read, instead):
+def test_words_that_are_not_known_are_left_out(caption, read, instead):
     assert familiar(caption, KNOWN) == (read, instead)
     assert familiar(caption, ()) == (caption, {})
     assert familiar(read, KNOWN) == (read, {})

@@ -23,7 +23,7 @@ MAX_WORDS = 96  # caption words kept; a longer prompt is cut, with a warning, by
 SPELT, ALIKE = (
     4,
     0.84,
-)  # least letters of a word that is taken for another one, and how much of both has to be the same
+)  # least letters of a word that may be meant for another one, and how much of both has to be the same
 QUOTED = re.compile(r"[\"“”„«»「」『』]")
 WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*|[,.;:!?()]")
 WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯]")  # scripts written without spaces, or nearly so: one token a character
@@ -77,22 +77,17 @@ def unseen(prompt: str, vocabulary: Collection[str]) -> list[str]:
 
 
 def familiar(caption: str, vocabulary: Collection[str]) -> tuple[str, dict[str, str]]:
-    """The caption in words and marks of `vocabulary`, and what became of other words: the known one that is spelt
-    nearly the same, or "" where the word is left out. Without a vocabulary the caption stays as it is.
+    """The caption without words and marks that are not in `vocabulary`; and these words, each with the known one that
+    is spelt nearly the same, or "". Without a vocabulary the caption stays as it is.
 
     A word that training has not seen would enter as a vector that means nothing, and so would its pairs with the words
-    beside it; on held-out wordings a model makes less of a caption with such words than of one without them.
+    beside it; on held-out wordings a model makes less of a caption with such words than of one without them. The known
+    word does not take the place of the other: "lighting" is no "lightning".
     """
-    if not vocabulary:
-        return caption, {}
-    known, found, instead = sorted(vocabulary), [], {}
-    for word in words(caption):
-        if word != "<line>" and word not in vocabulary:
-            if word not in instead:
-                instead[word] = _nearest(word, known)
-            word = instead[word]
-        found.append('""' if word == "<line>" else word)
-    return " ".join(filter(None, found)), {word: near for word, near in instead.items() if word[0].isalnum()}
+    said, known = words(caption), sorted(vocabulary)
+    kept = [word for word in said if word in vocabulary or word == "<line>"]
+    others = {word: _nearest(word, known) for word in said if word[0].isalnum() and word not in vocabulary}
+    return " ".join(kept).replace("<line>", '""'), others
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:

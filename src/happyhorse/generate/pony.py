@@ -112,7 +112,7 @@ class Pony:
                 "an edit leaves what is said as it is; leave out the words in quotation marks, or take the clip's span "
                 "again with --retake"
             )
-        read, instead = text.familiar(caption, frozenset(self.facts.get("vocabulary", ())))
+        read, alien = text.familiar(caption, frozenset(self.facts.get("vocabulary", ())))
         phones = [] if material.steps.all() else _spoken(lines, request, material)
         settings = self.denoiser.text.config
         prompt = text.tokenize(read, phones, settings, shape.fps / 4)
@@ -125,24 +125,26 @@ class Pony:
                 *remarks,
                 f"the spoken words take {usual:.1f} s with the silence around them; the clip lasts {shape.seconds:g} s",
             )
-        notes = (*self._notes(read, instead, request, shape), *remarks, *material.notes)
+        notes = (*self._notes(read, alien, request, shape), *remarks, *material.notes)
         spoken = phones[-1].end - phones[0].start if phones else 0.0
         return Reading(Tokens(ids.to(self.device), times.to(self.device)), notes, spoken)
 
     def _notes(
-        self, caption: str, instead: Mapping[str, str], request: Request, shape: ClipShape
+        self, caption: str, alien: Mapping[str, str], request: Request, shape: ClipShape
     ) -> tuple[str, ...]:
-        """What `text.familiar` made of the prompt, and what else the person who asked should know."""
+        """What the person who asked should know: which words are left out, and what is unlike the training."""
         notes, name = [], Path(self.name).name
-        if near := [f"{word!r} as {other!r}" for word, other in instead.items() if other]:
-            notes.append(f"{name} reads {_some(near)}")
-        if alien := [repr(word) for word, other in instead.items() if not other]:
+        if alien:
+            meant = [
+                f"{word!r} (did you mean {near!r}?)" if near else repr(word) for word, near in alien.items()
+            ]
+            words = ", ".join(meant[:8]) + (", ..." if len(meant) > 8 else "")
             rest = (
                 "goes by the rest of the prompt"
                 if caption
                 else "knows no word of the prompt, and makes anything"
             )
-            notes.append(f"{name} has never seen {_some(alien)} in its training; it {rest}")
+            notes.append(f"{name} has never seen {words} in its training; it {rest}")
         if (count := len(text.words(caption))) > text.MAX_WORDS:
             notes.append(f"the prompt has {count} words and marks; only the first {text.MAX_WORDS} are read")
         trained = self.facts.get("world", {})
@@ -245,10 +247,6 @@ class Pony:
         """The waveform, float32 mono [n] in [-1, 1]."""
         with torch.inference_mode():
             return self.codec.audio.decode(latents[None].float())[0].cpu().numpy()
-
-
-def _some(what: list[str]) -> str:
-    return ", ".join(what[:8]) + (", ..." if len(what) > 8 else "")
 
 
 def _spoken(lines: tuple[Line, ...], request: Request, material: "Material") -> list[text.Phone]:
