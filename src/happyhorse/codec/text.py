@@ -20,10 +20,8 @@ from torch import Tensor, nn
 from happyhorse.values import PONY
 
 MAX_WORDS = 96  # caption words kept; a longer prompt is cut, with a warning, by whoever calls `words`
-SPELT, ALIKE = (
-    4,
-    0.84,
-)  # least letters of a word that may be meant for another one, and how much of both has to be the same
+SPELT = 4  # letters that a word at least has which may be meant for another one
+ALIKE = 0.84  # how much of both words then has to be the same
 QUOTED = re.compile(r"[\"“”„«»「」『』]")
 WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*|[,.;:!?()]")
 WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯]")  # scripts written without spaces, or nearly so: one token a character

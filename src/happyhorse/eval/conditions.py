@@ -43,9 +43,7 @@ Video = UInt8[np.ndarray, "F H W 3"]
 KEY = 0.5  # where the key frame lies, as a share of the clip
 SPAN = (0.35, 0.65)  # what is made again of a clip, as shares of it
 FOLLOWED = ("word followed", "followed")  # figures that are 0 or 1
-BESIDE = (
-    8  # changes from frame to frame, on either side of a seam, that it is compared with: two latent frames
-)
+BESIDE = 8  # changes from frame to frame on either side that a seam is compared with: two latent frames
 
 
 @dataclass(frozen=True)
