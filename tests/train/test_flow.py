@@ -270,9 +270,11 @@ def test_both_wordings_are_seen_and_the_heldout_one_only_in_judging(latents):
     for step in range(4):
         flow.loss(step, 0, 1)
     assert token("ball") in tokens() and token(":") in tokens() and token("look") not in tokens()
-    flow.module.calls.clear()
-    flow.evaluate()
-    assert token("look") in tokens() and token("ball") not in tokens()
+    for known in (False, True):
+        flow.vocabulary |= {"look"} if known else set()
+        flow.module.calls.clear()
+        flow.evaluate()
+        assert (token("look") in tokens()) == known and token("ball") not in tokens()
 
 
 def test_parts_differ_and_repeat(latents):

@@ -82,6 +82,8 @@ def familiar(caption: str, vocabulary: Collection[str]) -> tuple[str, dict[str, 
     beside it; on held-out wordings a model makes less of a caption with such words than of one without them. The known
     word does not take the place of the other: "lighting" is no "lightning".
     """
+    if not vocabulary:
+        return caption, {}
     said, known = words(caption), sorted(vocabulary)
     kept = [word for word in said if word in vocabulary or word == "<line>"]
     others = {word: _nearest(word, known) for word in said if word[0].isalnum() and word not in vocabulary}

@@ -32,6 +32,7 @@ from happyhorse.model.compiling import compile_layers
 from happyhorse.model.presets import HorseConfig
 from happyhorse.precision import mixed
 from happyhorse.train.beside import cut_source, stand_beside
+from happyhorse.train.channels import MEASURED, SEEN, deviations, weights
 from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
@@ -57,9 +58,7 @@ class FlowConfig:
     The shifts are large because a clip repeats itself: where 95 % is noise the rest still tells the whole scene, so
     that what a prompt decides is decided above that level (see docs/log.md).
 
-    A squared error of the picture counts by the deviation of its channel to the power `channel_power`. Latents of our
-    codec are divided by the square root of what a component is worth in pixels, so that 0 (all channels alike) spends
-    most of the loss on details that nobody sees, and 2 is the error in pixels; the minimum is the same for all.
+    A squared error of the picture counts by the deviation of its channel to the power `channel_power`: see `channels`.
     """
 
     shift_video: float = 3.0
@@ -212,15 +211,6 @@ def heldout_text(
     return tokenize(caption, spoken, settings, LATENT_FPS)
 
 
-@torch.no_grad()
-def deviations(shards: Shards | Mixed, clips: int = 64) -> Float[Tensor, " C"]:
-    """Standard deviation of each channel of the picture over the first `clips` clips, as a root mean square of 1."""
-    groups = shards.groups(8, min(clips, len(shards)))
-    channels = torch.cat([read(shards, group)[0].transpose(0, 1).flatten(1) for group in groups], 1)
-    found = channels.std(1)
-    return found / found.square().mean().sqrt()
-
-
 class FlowObjective:
     """Trains a denoiser on latent shards; judged by its held-out velocity error at fixed levels and noise."""
 
@@ -249,7 +239,7 @@ class FlowObjective:
         if loop.compile:
             compile_layers(self.module.horse, dynamic=False)
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
-        self.deviations = deviations(train)
+        self.deviations = deviations(train[i][0] for i in range(min(MEASURED, len(train))))
         self.beside = dict(beside or {})
         missing = [name for name in flow.conditions.learnt if name not in self.beside]
         assert not missing, f"no clips for {missing}"
@@ -265,7 +255,7 @@ class FlowObjective:
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """Sum of the mean squared velocity errors of video, by `channel_power`, and audio over their noised tokens."""
+        """Sum of mean squared velocity errors of video, by `channel_power`, and audio over noised tokens; scalar."""
         shared = step_generator(self.loop.seed, step, BESIDE_STREAM)
         stands, pictures = self.flow.conditions.beside(shared)
         data = self.train if stands is None else self.beside[stands]
@@ -338,9 +328,8 @@ class FlowObjective:
         per_clip = path.losses(predicted, target, learnt)
         count = {name: learnt[name].any(1).sum().clamp_min(1) for name in learnt}
         mean = {name: errors.sum() / count[name] for name, errors in per_clip.items()}
-        for name, power in (("video_weighted", self.flow.channel_power), ("video_seen", 2.0)):
-            weight = self.deviations.pow(power)
-            root = (weight / weight.mean()).sqrt()[:, None, None].to(here)
+        for name, power in (("video_weighted", self.flow.channel_power), ("video_seen", SEEN)):
+            root = weights(self.deviations, power).sqrt()[:, None, None].to(here)
             errors = path.loss(out_video.transpose(1, 2) * root, target["video"] * root, learnt["video"])
             mean[name] = errors.sum() / count["video"]
         return mean, per_clip, noised
