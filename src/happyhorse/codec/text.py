@@ -70,8 +70,7 @@ def words(caption: str) -> list[str]:
 def unseen(prompt: str, vocabulary: Collection[str]) -> list[str]:
     """Caption words of `prompt` (marks apart) that are not in `vocabulary`, in order, each once."""
     caption, _ = split_spoken(prompt)
-    alien = [w for w in words(caption) if w not in vocabulary and w[0].isalnum()]
-    return list(dict.fromkeys(alien))
+    return _alien(words(caption), vocabulary)
 
 
 def familiar(caption: str, vocabulary: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -86,8 +85,13 @@ def familiar(caption: str, vocabulary: Collection[str]) -> tuple[str, dict[str, 
         return caption, {}
     said, known = words(caption), sorted(vocabulary)
     kept = [word for word in said if word in vocabulary or word == "<line>"]
-    others = {word: _nearest(word, known) for word in said if word[0].isalnum() and word not in vocabulary}
+    others = {word: _nearest(word, known) for word in _alien(said, vocabulary)}
     return " ".join(kept).replace("<line>", '""'), others
+
+
+def _alien(said: Sequence[str], vocabulary: Collection[str]) -> list[str]:
+    """Words of `said` (marks apart) that are not in `vocabulary`, in order, each once."""
+    return list(dict.fromkeys(word for word in said if word not in vocabulary and word[0].isalnum()))
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
