@@ -21,10 +21,11 @@ from happyhorse.flow.path import Mixture
 from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.conditions import ConditionConfig
-from happyhorse.train.flow import FlowConfig, FlowObjective, cut, draw_text
+from happyhorse.train.flow import FlowConfig, FlowObjective, draw_text
 from happyhorse.train.loop import LoopConfig, read_log, train
 from happyhorse.train.optim import OptimConfig
 from happyhorse.train.report import write
+from happyhorse.train.windows import cut
 
 HORSE = HorseConfig(
     num_layers=2,

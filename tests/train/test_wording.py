@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.codec.text import TextConfig, tokenize, words
+from happyhorse import world
+from happyhorse.codec.text import TextConfig, split_spoken, tokenize, words
+from happyhorse.data.source import record_of
 from happyhorse.train import wording
-from happyhorse.train.wording import alien, parted, reworded
+from happyhorse.train.wording import Wordings, alien, parted, reworded, wordings
 
 CAPTION = (
     "On stone tiles, a big pink ball bounces lower and lower; the wall is purple. Every bounce is heard."
@@ -72,3 +74,52 @@ def test_a_word_that_does_not_tell_its_neighbours_is_known_by_itself():
     assert set(ids[1].tolist()) - set(others[1].tolist()) <= set(ids[1, 1:3].tolist()), (
         "only pairs tell them apart"
     )
+
+
+def scenes(count: int):
+    return [
+        record_of(world.sample(seed, 3.0, [family])) for family in world.available() for seed in range(count)
+    ]
+
+
+def test_every_telling_is_filled_and_says_each_line_in_its_order():
+    told = wordings()
+    assert set(told.tellings) == set(world.available())
+    for record in scenes(6):
+        spoken = [text for name, text in sorted(record["attributes"].items()) if name.startswith("text")]
+        for one in told.tellings[record["family"]]:
+            if one.fits(record["attributes"]):
+                only = Wordings({record["family"]: (one,)}, told.synonyms)
+                line = only.tell(record["family"], record["attributes"], seeded(1))
+                assert line and not set("{}") & set(line) and split_spoken(line)[1] == spoken, line
+
+
+def test_tellings_are_many_and_their_words_are_in_the_vocabulary():
+    told, records = wordings(), scenes(3)
+    known = told.vocabulary(records)
+    for record in records:
+        found = {told.tell(record["family"], record["attributes"], seeded(i)) for i in range(200)}
+        assert len(found) > 40
+        said = set(words(split_spoken(" ".join(filter(None, found)))[0])) - {"<line>"}
+        assert said <= known, said - known
+    assert "fire" not in told.vocabulary(record for record in records if record["family"] == "clock")
+
+
+def test_what_is_held_out_is_not_told():
+    told = wordings()
+    for record in scenes(4):
+        held = {" ".join(words(line)) for line in record["heldout"]}
+        for i in range(100):
+            line = told.tell(record["family"], record["attributes"], seeded(i))
+            assert line and " ".join(words(line)) not in held
+
+
+def test_a_quarter_are_sentences():
+    told, record = wordings(), scenes(1)[0]
+    lines = [told.tell(record["family"], record["attributes"], seeded(i)) or "" for i in range(400)]
+    assert 0.15 < sum(line[0].isupper() and line.endswith(".") for line in lines) / 400 < 0.5
+
+
+def test_clips_of_other_kinds_keep_their_captions():
+    assert wordings().tell("holidays", {"color": "red"}, seeded(0)) is None
+    assert wordings().tell("face", {}, seeded(0)) is None, "a folder's own family of that name"

@@ -3,13 +3,14 @@
 import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from happyhorse import checkpoint
@@ -37,7 +38,8 @@ from happyhorse.train.conditions import ConditionConfig, draw_given
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
-from happyhorse.train.wording import parted, reworded
+from happyhorse.train.windows import cut, has_sound, read
+from happyhorse.train.wording import parted, reworded, wordings
 from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
 LATENT_FPS = 25 / 4
@@ -49,7 +51,7 @@ COMPILED_TEXT = 32  # text tokens are padded to a multiple of it where each leng
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """Shifts of the noise levels, shares of dropped text, dropped spoken lines and reworded captions, and conditions.
+    """Shifts of the noise levels, shares of dropped text and lines, of captions told anew and reworded, and conditions.
 
     A share `length_shares[i]` of the steps trains on windows of `lengths[i]` latent frames, anywhere in the clip, and
     on `length_batches[i]` times as many clips; the rest on whole clips. Short windows teach how things look and move
@@ -66,6 +68,7 @@ class FlowConfig:
     channel_power: float = 0.0
     drop_text: float = 0.1
     drop_speech: float = 0.05
+    retell: float = 0.0
     reword: float = 0.0
     lengths: tuple[int, ...] = ()
     length_shares: tuple[float, ...] = ()
@@ -96,20 +99,6 @@ class FlowConfig:
     def shifts(self) -> dict[str, float]:
         """Shift by modality, as the schedules take it."""
         return {"video": self.shift_video, "audio": self.shift_audio}
-
-
-def read(
-    shards: Shards | Mixed | Edits | References, clips: list[int]
-) -> tuple[Float[Tensor, "B C T Y X"], Float[Tensor, "B S Ca"], list[dict[str, Any]]]:
-    """Video and audio latents of `clips`, float32, and their records."""
-    rows: list[Any] = [shards[i] for i in clips]
-    video, audio = (torch.stack([row[half] for row in rows]).float() for half in (0, 1))
-    return video, audio, [row[2] for row in rows]
-
-
-def has_sound(records: list[dict[str, Any]]) -> Bool[Tensor, " B"]:
-    """Which clips have sound; only records of files say that they have none."""
-    return torch.tensor([record.get("has_audio", True) for record in records])
 
 
 Words = tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]
@@ -150,29 +139,6 @@ def draw_windows(
     return video, audio, texts, records, generator
 
 
-def cut(
-    video: Float[Tensor, "B C T Y X"],
-    audio: Float[Tensor, "B S Ca"],
-    length: int | None,
-    generator: torch.Generator,
-) -> tuple[Float[Tensor, "B C t Y X"], Float[Tensor, "B s Ca"], list[int]]:
-    """Windows of `length` latent frames t (None: all there are) with their sound, and the frames that they start at.
-
-    A third of them start where the clip does. Of a later one the sound begins with the last pixel frame of its first
-    latent frame, so that sound and picture stand to each other as they do from the start.
-    """
-    if length is None or length >= video.shape[2]:
-        return video, audio, [0] * len(video)
-    latest = video.shape[2] - length
-    draws = torch.rand(len(video), generator=generator)
-    starts = [max(0, int((draw * 1.5 - 0.5) * (latest + 1))) for draw in draws.tolist()]
-    pictures = [clip[:, start : start + length] for clip, start in zip(video, starts, strict=True)]
-    sounds = [
-        wave[4 * start : 4 * (start + length - 1) + 1] for wave, start in zip(audio, starts, strict=True)
-    ]
-    return torch.stack(pictures), torch.stack(sounds), starts
-
-
 def draw_text(
     record: dict[str, Any],
     start: int,
@@ -186,7 +152,12 @@ def draw_text(
     Times are counted from the start of the window; that the caption stands before the clip tells where the window is.
     """
     draws = torch.rand(3, generator=generator).tolist()
-    caption = split_spoken(record["captions"][int(draws[0] * len(record["captions"]))])[0]
+    caption = record["captions"][int(draws[0] * len(record["captions"]))]
+    # what an edit is told is what to do, not what there is to see
+    anew = flow.retell > 0 and float(torch.rand((), generator=generator)) < flow.retell
+    if anew and "before" not in record:
+        caption = wordings().tell(record["family"], record["attributes"], generator) or caption
+    caption = split_spoken(caption)[0]
     begin, end = start / LATENT_FPS, (start + frames) / LATENT_FPS
     phones = [Phone(*phone) for phone in record["phones"] if phone[2] > begin and phone[1] < end]
     if draws[1] < flow.drop_text:
@@ -245,6 +216,7 @@ class FlowObjective:
         assert not missing, f"no clips for {missing}"
         self.vocabulary = frozenset(
             known
+            | (wordings().vocabulary(train.records) if flow.retell else set())
             | {
                 word
                 for clips in (train, *self.beside.values())
@@ -313,7 +285,9 @@ class FlowObjective:
         token = {name: path.token_levels(levels[name], given[name]) for name in clean}
         stands = None if beside is None else beside.to(here)
         noisy = {name: path.interpolate(clean[name], noise[name], token[name]) for name in clean}
-        with mixed(here.type, self.loop.autocast):
+        # with something beside it a clip has one of a dozen more lengths: not worth the wait for code of their own
+        eager = nullcontext() if beside is None else torch.compiler.set_stance("force_eager")
+        with mixed(here.type, self.loop.autocast), eager:
             out_video, out_audio = self.module(
                 noisy["video"].transpose(1, 2),
                 noisy["audio"],

@@ -28,8 +28,9 @@ from happyhorse.model.lowrank import Adapted
 from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
 from happyhorse.train.fidelity import Yardstick, describe, features, variety
-from happyhorse.train.flow import LATENT_FPS, heldout_text, read
+from happyhorse.train.flow import LATENT_FPS, heldout_text
 from happyhorse.train.parallel import moved, where
+from happyhorse.train.windows import read
 from happyhorse.values import Clip, Request
 
 SEEDS = 4  # clips of a prompt whose variety is measured

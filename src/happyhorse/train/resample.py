@@ -22,8 +22,9 @@ from happyhorse.files import write_atomic
 from happyhorse.flow import path, samplers
 from happyhorse.generate.denoiser import Denoiser, load_denoiser, pad_tokens
 from happyhorse.precision import mixed
-from happyhorse.train.flow import LATENT_FPS, read
+from happyhorse.train.flow import LATENT_FPS
 from happyhorse.train.parallel import moved, where
+from happyhorse.train.windows import read
 
 LOW, HIGH = 0.3, 0.8  # levels from which clips are made anew
 STEPS = 6
