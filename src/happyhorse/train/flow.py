@@ -33,8 +33,8 @@ from happyhorse.model.compiling import compile_layers
 from happyhorse.model.presets import HorseConfig
 from happyhorse.precision import mixed
 from happyhorse.train.beside import cut_source, stand_beside
-from happyhorse.train.channels import MEASURED, SEEN, deviations, weights
 from happyhorse.train.conditions import ConditionConfig, draw_given
+from happyhorse.train.emphasis import MEASURED, SEEN, deviations, motion, weights
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
@@ -60,12 +60,14 @@ class FlowConfig:
     The shifts are large because a clip repeats itself: where 95 % is noise the rest still tells the whole scene, so
     that what a prompt decides is decided above that level (see docs/log.md).
 
-    A squared error of the picture counts by the deviation of its channel to the power `channel_power`: see `channels`.
+    A squared error of the picture counts by the deviation of its channel to the power `channel_power`, and up to
+    1 + `motion` times as much where the clip moves: see `emphasis`.
     """
 
     shift_video: float = 3.0
     shift_audio: float = 1.5
     channel_power: float = 0.0
+    motion: float = 0.0
     drop_text: float = 0.1
     drop_speech: float = 0.05
     retell: float = 0.0
@@ -267,7 +269,8 @@ class FlowObjective:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """Mean error a modality and errors [B] a clip, and on the CPU masks of learnt frames [B, T] and steps [B, S].
 
-        "video_weighted" is the picture's with channels weighted as the loss has them, "video_seen" as pixels have them.
+        "video_weighted" is the picture's with channels and motion weighted as the loss has them, "video_seen" with
+        channels as pixels have them.
 
         Where there is no `sound` [B], its latents are noise throughout: nothing of them is given, shown or learnt.
         """
@@ -302,8 +305,11 @@ class FlowObjective:
         per_clip = path.losses(predicted, target, learnt)
         count = {name: learnt[name].any(1).sum().clamp_min(1) for name in learnt}
         mean = {name: errors.sum() / count[name] for name, errors in per_clip.items()}
-        for name, power in (("video_weighted", self.flow.channel_power), ("video_seen", SEEN)):
-            root = weights(self.deviations, power).sqrt()[:, None, None].to(here)
+        seen = self.deviations.to(here)
+        moving = motion(clean["video"], levels["video"], seen, self.flow.motion)
+        kinds = ("video_weighted", self.flow.channel_power, moving), ("video_seen", SEEN, torch.ones(()))
+        for name, power, place in kinds:
+            root = (weights(seen, power)[:, None, None] * place).sqrt()
             errors = path.loss(out_video.transpose(1, 2) * root, target["video"] * root, learnt["video"])
             mean[name] = errors.sum() / count["video"]
         return mean, per_clip, noised

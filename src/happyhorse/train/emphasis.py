@@ -1,0 +1,54 @@
+"""What errors of the picture's latents are worth, by channel and by place.
+
+Latents of our codec are divided by the square root of what a component is worth in pixels (`codec.linear`): with all
+channels alike most of the loss goes into details that nobody sees. A weight by channel moves no minimum of the flow's
+loss, only what training spends itself on.
+
+What moves is a small part of a picture: lips, a ball, the hand of a clock. With all places alike a model learns
+walls first, and lips hardly at all: what phonemes can tell of a talking face is lost in the error of the rest
+(docs/log.md). A weight by the motion of a clip does move the minimum where one cannot tell yet where the motion will
+be; so it fades out towards pure noise.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+MEASURED = 64  # clips by which channels are measured
+STILL = 0.05  # change from frame to frame, as a share of the variance of pixels, that half counts as motion
+SURE = 0.1  # 1 - level at which motion counts half of what it counts in a clean clip
+SEEN = 2.0  # power of the deviation at which an error of latents is that of pixels, up to a factor
+
+
+@torch.no_grad()
+def deviations(clips: Iterable[Float[Tensor, "C T Y X"]]) -> Float[Tensor, " C"]:
+    """Standard deviation of each channel over some clips of any sizes."""
+    return torch.cat([clip.float().flatten(1) for clip in clips], 1).std(1)
+
+
+def weights(deviations: Float[Tensor, " C"], power: float) -> Float[Tensor, " C"]:
+    """Weights of squared errors by channel, with mean 1: `deviations` to a power, 0 for all alike."""
+    found = deviations.pow(power)
+    return found / found.mean()
+
+
+@torch.no_grad()
+def motion(
+    clean: Float[Tensor, "B T C Y X"],
+    levels: Float[Tensor, " B"],
+    deviations: Float[Tensor, " C"],
+    strength: float,
+) -> Float[Tensor, "B T 1 Y X"]:
+    """Weights of squared errors by place, with mean 1 in each clip: up to 1 + `strength` times as much where it moves.
+
+    A place moves by how its latents, as pixels have them, differ from those of the latent frames before and behind.
+    """
+    step = (clean.diff(dim=1) * deviations[:, None, None]).square().sum(2, keepdim=True)
+    nothing = torch.zeros_like(step[:, :1])
+    change = torch.cat([nothing, step], 1) + torch.cat([step, nothing], 1)
+    share = change / (change + STILL * deviations.pow(2 * SEEN).sum())
+    sure = (1 - levels) / (1 - levels + SURE)
+    found = 1 + strength * sure[:, None, None, None, None] * share
+    return found / found.mean((1, 2, 3, 4), keepdim=True)
