@@ -50,6 +50,10 @@ def test_given_tokens_stay_as_they_are():
     assert all(float(e) == 0 for e in distill.error(wrong, some.clean, some).values())
     wrong["video"][0, :, 1] += 2  # of the three frames that are not given, in two clips: means 4 and 0
     assert float(distill.error(wrong, some.clean, some)["video"]) == pytest.approx(2)
+    channels = torch.zeros(some.clean["video"].shape[1])
+    channels[0] = len(channels)  # all weight on the first, in which there is no error any more
+    wrong["video"][0, 0, 1] -= 2
+    assert float(distill.error(wrong, some.clean, some, channels)["video"]) == 0
     one = some.rows(torch.tensor([False, True]))
     assert len(one.words[0]) == 1 and one.given["audio"][0, 2:].all() and not one.given["video"].any()
     assert len(some.rows(torch.tensor([1, 1, 0])).clean["audio"]) == 3

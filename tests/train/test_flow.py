@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from happyhorse import checkpoint, media
+from happyhorse import checkpoint, media, world
 from happyhorse.codec import load_codec
 from happyhorse.codec.text import TextConfig, tokenize
 from happyhorse.data.shards import Shards
+from happyhorse.data.source import record_of
 from happyhorse.flow.path import Mixture
 from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.model.presets import HorseConfig
@@ -243,6 +245,17 @@ def test_words_and_sounds_of_a_window():
     assert len(ids) == 4 and times[3] == pytest.approx(0.625 * 25 / 4 - 2), "what sounds outside is left out"
 
 
+def test_captions_are_told_anew_as_often_as_asked_but_never_of_edits():
+    record = record_of(world.sample(3, 3.0, ["drum"])) | {"captions": ["boo"]}
+    lengths = Counter(
+        len(draw_text(one, 0, 19, replace(PLAIN, retell=share), TEXT, torch.Generator().manual_seed(seed))[0])
+        > 1
+        for one, share in ((record, 0.5), (record, 0.0), (record | {"before": ()}, 1.0))
+        for seed in range(100)
+    )
+    assert 30 <= lengths[True] <= 70, "of the first hundred only: the others keep their one word"
+
+
 def test_text_is_dropped_as_often_as_asked(latents):
     data = latents("train", 8)
     _, _, ids, _, _, _ = seen(objective(data, replace(PLAIN, drop_text=1.0)))
@@ -324,6 +337,7 @@ def test_preview_makes_a_clip_with_sound_for_each_family(latents, tmp_path, tiny
 
 SCRIPT = """
 import sys
+from collections import Counter
 sys.path.insert(0, {here!r})
 from test_flow import run
 run({data!r}, {codec!r}, {folder!r}, micro=1)

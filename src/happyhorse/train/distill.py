@@ -88,11 +88,19 @@ def guided(model: Adapted, x: State, told: Told, weights: Weights) -> State:
     return {name: guide(conditional[name], (weights[name], without[name])) for name in x}
 
 
-def error(predicted: State, target: State, told: Told) -> dict[str, Float[Tensor, ""]]:
-    """Mean squared error a modality over tokens that are not given; 0 where everything is."""
+def error(
+    predicted: State, target: State, told: Told, channels: Float[Tensor, " C"] | None = None
+) -> dict[str, Float[Tensor, ""]]:
+    """Mean squared error a modality over tokens that are not given; 0 where everything is.
+
+    `channels` are weights of the picture's channels, None for all alike.
+    """
     mean = {}
     for name in predicted:
         p, t = (x.transpose(1, 2) if name == "video" else x for x in (predicted[name], target[name]))
+        if name == "video" and channels is not None:
+            root = channels.to(p).sqrt()[:, None, None]
+            p, t = p * root, t * root
         left = ~told.given[name]
         mean[name] = path.loss(p, t, left).sum() / left.any(1).sum().clamp_min(1)
     return mean

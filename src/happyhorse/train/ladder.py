@@ -23,7 +23,7 @@ from happyhorse.data.shards import Shards
 from happyhorse.files import write_atomic
 from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.model.lowrank import Adapted
-from happyhorse.train import trajectories
+from happyhorse.train import emphasis, trajectories
 from happyhorse.train.distill import CRITIC, STUDENT
 from happyhorse.train.flow import FlowConfig
 from happyhorse.train.heldout import Heldout
@@ -114,7 +114,9 @@ def climb(
     )
     windows = {key: getattr(recipe, key) for key in ("lengths", "length_shares", "length_batches")}
     flow = replace(flow, drop_text=0.0, **windows)  # guidance without a prompt is no guidance
-    setting = Setting(flow, settings, recipe.weights, recipe.steps, train_shards, heldout, codec)
+    some = range(min(emphasis.MEASURED, len(train_shards)))
+    channels = emphasis.weights(emphasis.deviations(train_shards[i][0] for i in some), flow.channel_power)
+    setting = Setting(flow, settings, recipe.weights, recipe.steps, train_shards, heldout, codec, channels)
     digest = checkpoint.sha256(base)
     for name in recipe.rungs():
         _refuse_other(folder / name, digest)

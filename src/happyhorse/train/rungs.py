@@ -75,7 +75,10 @@ class MatchingConfig:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What all rungs share: settings of flow training and text, guidance weights, steps of the student, clips."""
+    """What all rungs share: settings of flow training and text, guidance weights, steps of the student, clips.
+
+    `channels` [C] are weights of the picture's channels, None for all alike.
+    """
 
     flow: FlowConfig
     text: TextConfig
@@ -84,6 +87,7 @@ class Setting:
     train: Shards
     heldout: Heldout
     codec: Codec | None = None
+    channels: Tensor | None = None
 
     def levels(self) -> dict[str, list[float]]:
         """The levels that a student visits, steps + 1 of them a modality."""
@@ -130,6 +134,11 @@ class Rung:
         here = where(self.module)
         return told.to(here), moved(levels, here), generator
 
+    def error(self, x: State, target: State, told: Told) -> dict[str, Tensor]:
+        """Error [] a modality of the student's velocity of the state x, channels weighted as in flow training."""
+        found = distill.velocity(self.module, x, told, STUDENT)
+        return distill.error(found, target, told, self.setting.channels)
+
     def evaluate(self) -> dict[str, float]:
         """The figures of `Heldout`, and the `score` by which rungs are compared: the joint distance."""
         found = self.setting.heldout.figures(self.module, self.setting.steps, self.sampler, STUDENT)
@@ -168,7 +177,7 @@ class Guided(Rung):
         with self.autocast():
             with torch.no_grad():
                 target = distill.guided(self.module, x, told, self.setting.weights)
-            found = distill.error(distill.velocity(self.module, x, told, STUDENT), target, told)
+            found = self.error(x, target, told)
         return sum(found.values(), torch.zeros(())), {name: float(e.detach()) for name, e in found.items()}
 
 
@@ -213,7 +222,7 @@ class Trajectory(Rung):
                     x[name][back] = before[name] + ds.reshape(-1, *[1] * (v[name].ndim - 1)) * v[name]
             x = distill.pin(told, x)
             target = distill.step_target(x, then, sigma, next)
-            found = distill.error(distill.velocity(self.module, x, told, STUDENT), target, told)
+            found = self.error(x, target, told)
         return sum(found.values(), torch.zeros(())), {name: float(e.detach()) for name, e in found.items()}
 
 
