@@ -81,8 +81,10 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
     check_heads(ranks, heads)
     if ranks == 1:
         return horse
-    if horse.config.near_layers:
-        raise ValueError("a network with near_layers cannot be shared among processes; start one")
+    if horse.config.near_layers or horse.config.together_layers:
+        raise ValueError(
+            "a network with near_layers or together_layers cannot be shared among processes; start one"
+        )
     part = Part(group, dist.get_rank(group), shares(heads, ranks))
     horse.register_forward_pre_hook(part.cut, with_kwargs=True)
     horse.register_forward_hook(part.join)

@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from happyhorse.model.attention import Window
-from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope
+from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope, linear
+from happyhorse.model.mixing import Near, Together
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid
 
@@ -33,10 +33,11 @@ class Horse(nn.Module):
         self.adapter = Adapter(config)
         self.block = Block(Layer(config, i, dtype) for i in range(config.num_layers))
         self.near = nn.ModuleDict({str(i): Near(config.hidden_size) for i in config.near_layers})
+        self.together = nn.ModuleDict({str(i): Together(config.hidden_size) for i in config.together_layers})
         self.final_norm_video = ModalNorm(config.hidden_size)
         self.final_norm_audio = ModalNorm(config.hidden_size)
-        self.final_linear_video = _linear(config.hidden_size, config.video_in_channels, bias=False)
-        self.final_linear_audio = _linear(config.hidden_size, config.audio_in_channels, bias=False)
+        self.final_linear_video = linear(config.hidden_size, config.video_in_channels, bias=False)
+        self.final_linear_audio = linear(config.hidden_size, config.audio_in_channels, bias=False)
 
     def forward(
         self,
@@ -55,11 +56,13 @@ class Horse(nn.Module):
         Tokens and `coords` come from `happyhorse.model.tokens`. `text_mask` is true for real text tokens; None
         if no sample is padded, which also serves the 15B, trained without padding. `given` marks the video and
         audio tokens whose values are conditions. `window` is needed by a network with local layers, `grid` by one
-        with `near_layers`. Raises `ValueError` if one is missing, or if `given` reaches a network without that
-        embedding.
+        with `near_layers` or `together_layers`. Raises `ValueError` if one is missing, or if `given` reaches a
+        network without that embedding.
         """
-        if self.config.near_layers and grid is None:
-            raise ValueError("this network mixes neighbours; pass the grid of its video tokens")
+        if (self.config.near_layers or self.config.together_layers) and grid is None:
+            raise ValueError(
+                "this network mixes tokens of one place or time; pass the grid of its video tokens"
+            )
         if self.config.local_attn_layers and window is None:
             raise ValueError(
                 "this network has local attention layers; pass window=Window(tokens per latent frame)"
@@ -73,6 +76,8 @@ class Horse(nn.Module):
         for index, layer in enumerate(self.block.layers):
             if index in self.config.near_layers:
                 x = self.near[str(index)](x, grid)
+            if index in self.config.together_layers:
+                x = self.together[str(index)](x, grid, sizes)
             x = layer(x, rotation, sizes, mask, window)  # [B, L, D]
         return self.heads(x, sizes)  # [B, Lv, Cv], [B, La, Ca]
 
@@ -98,27 +103,6 @@ class Block(nn.Module):
         self.layers = nn.ModuleList(layers)
 
 
-class Near(nn.Module):
-    """Adds to each video token a learned share, channel by channel, of itself and its neighbours in the picture.
-
-    A depthwise convolution, as in the feed-forward blocks of SANA (arXiv 2410.10629). Attention finds the same place
-    at other times early in training, and the places beside it late, if at all (decision 0018).
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(9, width, dtype=torch.float32))
-
-    def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
-        """The stream, in which the video tokens of a `grid` come first; beyond the edge of the picture there is 0."""
-        video, rest = x[:, : grid.tokens], x[:, grid.tokens :]
-        pictures = rearrange(video, "b (t y x) d -> (b t) d y x", t=grid.frames, y=grid.rows)
-        kernel = rearrange(self.weight, "(i j) d -> d 1 i j", i=3).to(x.dtype)
-        near = F.conv2d(pictures, kernel, padding=1, groups=len(kernel))
-        near = rearrange(near, "(b t) d y x -> b (t y x) d", t=grid.frames)
-        return torch.cat([video + near, rest], 1)
-
-
 class Adapter(nn.Module):
     """Tokens of each modality into the stream, and their positions (15B spec sections 2.4 and 2.5)."""
 
@@ -126,9 +110,9 @@ class Adapter(nn.Module):
 
     def __init__(self, config: HorseConfig) -> None:
         super().__init__()
-        self.video_embedder = _linear(config.video_in_channels, config.hidden_size)
-        self.audio_embedder = _linear(config.audio_in_channels, config.hidden_size)
-        self.text_embedder = _linear(config.text_in_channels, config.hidden_size)
+        self.video_embedder = linear(config.video_in_channels, config.hidden_size)
+        self.audio_embedder = linear(config.audio_in_channels, config.hidden_size)
+        self.text_embedder = linear(config.text_in_channels, config.hidden_size)
         self.rope = Rope(config.rope_bands)
         shape = (config.hidden_size,)
         self.given = nn.Parameter(torch.zeros(shape, dtype=torch.float32)) if config.given_embedding else None
@@ -164,6 +148,8 @@ def initialise(horse: Horse, generator: torch.Generator) -> Horse:
         "down_proj.weight",
         "final_linear_video.weight",
         "final_linear_audio.weight",
+        "show.weight",
+        "tell.weight",
     )
     with torch.no_grad():
         horse.adapter.rope.reset()
@@ -174,18 +160,9 @@ def initialise(horse: Horse, generator: torch.Generator) -> Horse:
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
         for module in horse.modules():
             if isinstance(module, Attention) and module.gated:
-                linear = module.linear_qkv
-                linear.weight.unflatten(0, (linear.experts, -1))[:, -module.heads :] = 0
+                fused = module.linear_qkv
+                fused.weight.unflatten(0, (fused.experts, -1))[:, -module.heads :] = 0
     return horse
-
-
-def _linear(width: int, out: int, bias: bool = True) -> nn.Linear:
-    """An fp32 linear map with undrawn weights: the global generator stays untouched, and 15B start at once."""
-    linear = nn.utils.skip_init(
-        nn.Linear, width, out, bias=bias, dtype=torch.float32, device=torch.get_default_device()
-    )
-    assert isinstance(linear, nn.Linear)
-    return linear
 
 
 def _full_precision(device: torch.device) -> AbstractContextManager[object]:

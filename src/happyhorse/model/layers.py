@@ -67,6 +67,15 @@ class ModalLinear(nn.Linear):
         return torch.cat([F.linear(part, weight) for part, weight in parts], 1)
 
 
+def linear(width: int, out: int, bias: bool = True) -> nn.Linear:
+    """An fp32 linear map with undrawn weights: the global generator stays untouched, and 15B start at once."""
+    linear = nn.utils.skip_init(
+        nn.Linear, width, out, bias=bias, dtype=torch.float32, device=torch.get_default_device()
+    )
+    assert isinstance(linear, nn.Linear)
+    return linear
+
+
 class Rope(nn.Module):
     """Rotary positions on three axes: time, row, column (15B spec section 2.5)."""
 

@@ -10,7 +10,14 @@ from typing import Literal
 
 DTypeName = Literal["bf16", "fp32"]
 
-_LAYER_FIELDS = ("mm_layers", "local_attn_layers", "gelu7_layers", "post_norm_layers", "near_layers")
+_LAYER_FIELDS = (
+    "mm_layers",
+    "local_attn_layers",
+    "gelu7_layers",
+    "post_norm_layers",
+    "near_layers",
+    "together_layers",
+)
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,10 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    Two things the published network does not have: `given_embedding` adds one learned vector to every token
-    whose value is a condition and not noise, and `near_layers` begin by adding to each video token a learned
-    share of its eight neighbours in the picture. `param_dtype` is the precision in which the four families of block
+    Three things the published network does not have: `given_embedding` adds one learned vector to every token
+    whose value is a condition and not noise, `near_layers` begin by adding to each video token a learned
+    share of its eight neighbours in the picture, and `together_layers` by telling the picture what sounds at that
+    time and the sound what is seen. `param_dtype` is the precision in which the four families of block
     matrices are stored and multiplied; everything else is always fp32 (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
@@ -43,6 +51,7 @@ class HorseConfig:
     enable_attn_gating: bool = True
     given_embedding: bool = False
     near_layers: tuple[int, ...] = ()
+    together_layers: tuple[int, ...] = ()
     param_dtype: DTypeName = "bf16"
 
     def __post_init__(self) -> None:

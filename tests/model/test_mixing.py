@@ -1,0 +1,81 @@
+"""The path between sound and picture of one time: what it reaches, and what it does not."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from happyhorse.model.mixing import STEPS, Together
+from happyhorse.model.tokens import Grid
+
+WIDTH = 16
+
+
+def together(drawn: bool = True) -> Together:
+    module, generator = Together(WIDTH), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            weight.normal_(0, 0.3, generator=generator)
+            if not drawn and name.startswith(("show", "tell")):
+                weight.zero_()
+    return module
+
+
+def stream(
+    grid: Grid, steps: int, beside: int = 0, words: int = 3
+) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    """A batch of two, with as many tokens of both kinds beside the clip's own."""
+    sizes = (grid.tokens + beside, steps + beside, words)
+    return torch.randn(2, sum(sizes), WIDTH, generator=torch.Generator().manual_seed(1)), sizes
+
+
+def changed(module: Together, grid: Grid, place: int, steps: int, beside: int = 0) -> set[int]:
+    """The other tokens that say something else after the one at `place` does."""
+    x, sizes = stream(grid, steps, beside)
+    y = x.clone()
+    y[:, place] += torch.linspace(-2, 2, WIDTH)
+    with torch.no_grad():
+        differ = (module(y, grid, sizes) - module(x, grid, sizes)).abs().amax((0, 2)) > 1e-6
+    return set(differ.nonzero().flatten().tolist()) - {place}
+
+
+def test_it_starts_as_nothing():
+    grid = Grid(3, 2, 2)
+    x, sizes = stream(grid, 9)
+    assert torch.equal(together(drawn=False)(x, grid, sizes), x)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 4), st.data())
+def test_sound_is_heard_in_its_own_frame_and_a_frame_is_seen_in_its_own_sound(
+    frames, rows, columns, beside, data
+):
+    grid, steps = Grid(frames, rows, columns), STEPS * (frames - 1) + 1
+    frame_of = [(step + STEPS - 1) // STEPS for step in range(steps)]
+    own = grid.frame_tokens
+    first = grid.tokens + beside  # of the sound
+    step = data.draw(st.integers(0, steps - 1))
+    heard = changed(together(), grid, first + step, steps, beside)
+    assert heard == {frame_of[step] * own + i for i in range(own)}
+    token = data.draw(st.integers(0, grid.tokens - 1))
+    seen = changed(together(), grid, token, steps, beside)
+    assert seen == {first + step for step in range(steps) if frame_of[step] == token // own}
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8, 11])
+def test_sound_may_be_shorter_or_longer_than_the_picture(steps):
+    grid = Grid(3, 2, 2)
+    reached = changed(together(), grid, grid.tokens, steps)
+    assert reached == set(range(grid.frame_tokens)), "the first step still belongs to the first frame"
+    last = changed(together(), grid, grid.tokens - 1, steps)
+    assert last == {grid.tokens + step for step in range(5, min(steps, 9))}
+
+
+def test_words_and_what_stands_beside_the_clip_stay_as_they_are():
+    grid, steps, beside = Grid(2, 2, 2), 5, 3
+    x, sizes = stream(grid, steps, beside)
+    with torch.no_grad():
+        y = together()(x, grid, sizes)
+    same = (x == y).all(-1).all(0)
+    assert same[grid.tokens : sizes[0]].all() and same[sizes[0] + steps :].all()
+    assert not same[: grid.tokens].any() and not same[sizes[0] : sizes[0] + steps].any()
