@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.train.emphasis import SEEN, STILL, SURE, deviations, motion, weights
+from happyhorse.train.emphasis import SEEN, STILL, SURE, deviations, motion, still_and_moving, weights
 
 DEVIATIONS = torch.tensor([3.0, 1.0, 0.5])
 
@@ -56,3 +56,16 @@ def test_a_place_that_changes_counts_as_much_more_as_documented():
     moved = torch.zeros(6, 4, 6, dtype=torch.bool)
     moved[2:4, 1, 2] = True
     assert torch.allclose(found[~moved], found[0, 0, 0])
+
+
+def test_an_error_is_parted_into_what_stays_and_what_changes():
+    error, learnt = clips(1), torch.tensor([[True] * 5, [True, False, True, True, False]])
+    still, moving = still_and_moving(error, learnt)
+    assert torch.allclose(still + moving, error) and torch.equal(still[:, :1].expand_as(still), still)
+    for clip in range(2):
+        frames = learnt[clip]
+        assert torch.allclose(moving[clip, frames].mean(0), torch.zeros(()), atol=1e-6)
+        whole = sum(part[clip, frames].square().sum() for part in (still, moving))
+        assert torch.allclose(whole, error[clip, frames].square().sum())
+    nothing = still_and_moving(error, torch.zeros(2, 5, dtype=torch.bool))
+    assert not nothing[0].any() and torch.equal(nothing[1], error)

@@ -4,16 +4,17 @@ Latents of our codec are divided by the square root of what a component is worth
 channels alike most of the loss goes into details that nobody sees. A weight by channel moves no minimum of the flow's
 loss, only what training spends itself on.
 
-What moves is a small part of a picture: lips, a ball, the hand of a clock. With all places alike a model learns
-walls first, and lips hardly at all: what phonemes can tell of a talking face is lost in the error of the rest
-(docs/log.md). A weight by the motion of a clip does move the minimum where one cannot tell yet where the motion will
-be; so it fades out towards pure noise.
+What moves is a small part of a picture: lips, a ball, the hand of a clock. With all places alike a model learns walls
+first, and lips hardly at all: what phonemes can tell of a talking face is lost in the error of the rest (docs/log.md).
+So an error is parted in two, its mean over the clip and what changes over time, and the second counts more where the
+clip itself moves. The parting moves no minimum; the weight by place does where one cannot tell yet where the motion
+will be, so it fades out towards pure noise.
 """
 
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 MEASURED = 64  # clips by which channels are measured
@@ -41,7 +42,7 @@ def motion(
     deviations: Float[Tensor, " C"],
     strength: float,
 ) -> Float[Tensor, "B T 1 Y X"]:
-    """Weights of squared errors by place, with mean 1 in each clip: up to 1 + `strength` times as much where it moves.
+    """Weights of what changes over time in an error, with mean 1 in each clip: up to 1 + `strength` where it moves.
 
     A place moves by how its latents, as pixels have them, differ from those of the latent frames before and behind.
     """
@@ -52,3 +53,12 @@ def motion(
     sure = (1 - levels) / (1 - levels + SURE)
     found = 1 + strength * sure[:, None, None, None, None] * share
     return found / found.mean((1, 2, 3, 4), keepdim=True)
+
+
+def still_and_moving(
+    error: Float[Tensor, "B T C Y X"], learnt: Bool[Tensor, "B T"]
+) -> tuple[Float[Tensor, "B T C Y X"], Float[Tensor, "B T C Y X"]]:
+    """The mean of an error over the `learnt` latent frames, and the rest; there their squares add up to its own."""
+    counted = learnt[:, :, None, None, None].to(error)
+    still = (error * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True).clamp_min(1)
+    return still.expand_as(error), error - still

@@ -34,7 +34,7 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.precision import mixed
 from happyhorse.train.beside import cut_source, stand_beside
 from happyhorse.train.conditions import ConditionConfig, draw_given
-from happyhorse.train.emphasis import MEASURED, SEEN, deviations, motion, weights
+from happyhorse.train.emphasis import MEASURED, SEEN, deviations, motion, still_and_moving, weights
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
@@ -60,8 +60,8 @@ class FlowConfig:
     The shifts are large because a clip repeats itself: where 95 % is noise the rest still tells the whole scene, so
     that what a prompt decides is decided above that level (see docs/log.md).
 
-    A squared error of the picture counts by the deviation of its channel to the power `channel_power`, and up to
-    1 + `motion` times as much where the clip moves: see `emphasis`.
+    A squared error of the picture counts by the deviation of its channel to the power `channel_power`, and what of it
+    changes over time up to 1 + `motion` times as much where the clip moves: see `emphasis`.
     """
 
     shift_video: float = 3.0
@@ -306,12 +306,19 @@ class FlowObjective:
         count = {name: learnt[name].any(1).sum().clamp_min(1) for name in learnt}
         mean = {name: errors.sum() / count[name] for name, errors in per_clip.items()}
         seen = self.deviations.to(here)
-        moving = motion(clean["video"], levels["video"], seen, self.flow.motion)
-        kinds = ("video_weighted", self.flow.channel_power, moving), ("video_seen", SEEN, torch.ones(()))
-        for name, power, place in kinds:
-            root = (weights(seen, power)[:, None, None] * place).sqrt()
-            errors = path.loss(out_video.transpose(1, 2) * root, target["video"] * root, learnt["video"])
-            mean[name] = errors.sum() / count["video"]
+        wrong = (out_video.transpose(1, 2) - target["video"]).float()
+        root = weights(seen, SEEN)[:, None, None].sqrt()
+        mean["video_seen"] = (
+            path.loss(wrong * root, torch.zeros_like(wrong), learnt["video"]).sum() / count["video"]
+        )
+        root = weights(seen, self.flow.channel_power)[:, None, None].sqrt()
+        place = motion(clean["video"], levels["video"], seen, self.flow.motion)
+        parts = still_and_moving(wrong * root, learnt["video"])
+        parts = parts[0], parts[1] * place.sqrt()
+        errors = sum(
+            (path.loss(part, torch.zeros_like(part), learnt["video"]) for part in parts), torch.zeros(())
+        )
+        mean["video_weighted"] = errors.sum() / count["video"]
         return mean, per_clip, noised
 
     @torch.no_grad()
