@@ -1,5 +1,6 @@
 """The start of a service: several processes at the same time on an empty database, and the socket."""
 
+import fcntl
 import socket
 import threading
 
@@ -34,6 +35,20 @@ def test_all_of_them_start_and_are_one_service(fresh):
     finally:
         for service in opened:
             service.close()
+
+
+def test_on_one_data_folder_they_start_one_after_another(tmp_path):
+    """SQLite refuses at once, whatever the patience, while another connection turns on its log: rarely, so unseen."""
+    settings, opened = Settings.read({}, data=tmp_path), []
+    with open(tmp_path / "start.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: opened.append(open_service(settings)))
+        thread.start()
+        thread.join(0.5)
+        assert not opened and not (tmp_path / "jobs.db").exists()
+    thread.join(60)
+    (service,) = opened
+    service.close()
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:a b@host:port/x", "postgresql://me:p@ss:word@h:1:2/x"])

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -47,12 +49,13 @@ def open_service(settings: Settings) -> Service:
             "with special characters of the password written as %XX"
         ) from None
     try:
-        engine = tables.connect(settings)
-        tables.create(engine)
-        queue = Queue(engine, settings)
-        queue.prepare()
-        with engine.begin() as connection:
-            secret = bytes.fromhex(tables.fact(connection, "secret"))
+        with _by_turns(settings):
+            engine = tables.connect(settings)
+            tables.create(engine)
+            queue = Queue(engine, settings)
+            queue.prepare()
+            with engine.begin() as connection:
+                secret = bytes.fromhex(tables.fact(connection, "secret"))
     except (DBAPIError, OSError) as error:
         where, reason = url.render_as_string(), first_line(error)
         remedy = (
@@ -67,6 +70,22 @@ def open_service(settings: Settings) -> Service:
     return Service(
         settings, engine, queue, store, blobs, House(engine, settings, store, queue, blobs), secret
     )
+
+
+@contextmanager
+def _by_turns(settings: Settings) -> Iterator[None]:
+    """Processes that start on one data folder prepare its database one after another.
+
+    Patience does not help where the file is new: SQLite refuses at once, instead of waiting, while another connection
+    turns on its log (WAL).
+    """
+    if not settings.is_local:
+        yield
+        return
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(settings.data / "start.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def hold(settings: Settings) -> int:
