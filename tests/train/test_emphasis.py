@@ -39,12 +39,17 @@ def test_a_clip_has_mean_one_whatever_the_others_are(seed, strength, level):
 
 @pytest.mark.parametrize(
     ("clean", "level", "strength"),
-    [(clips(0)[:, :1].expand(-1, 5, -1, -1, -1), 0.3, 9.0), (clips(0), 1.0, 9.0), (clips(0), 0.3, 0.0)],
-    ids=["nothing moves", "pure noise", "no strength"],
+    [
+        (clips(0)[:, :1].expand(-1, 5, -1, -1, -1), 0.3, 9.0),
+        (clips(0)[:, :1], 0.3, 9.0),
+        (clips(0), 1.0, 9.0),
+        (clips(0), 0.3, 0.0),
+    ],
+    ids=["nothing moves", "one picture", "pure noise", "no strength"],
 )
 def test_all_places_are_alike_where(clean, level, strength):
     found = motion(clean, torch.full((2,), level), DEVIATIONS, strength)
-    assert torch.allclose(found, torch.ones(()))
+    assert found.shape == (2, clean.shape[1], 1, 4, 6) and torch.allclose(found, torch.ones(()))
 
 
 def test_a_place_that_changes_counts_as_much_more_as_documented():

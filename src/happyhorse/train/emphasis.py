@@ -47,7 +47,7 @@ def motion(
     A place moves by how its latents, as pixels have them, differ from those of the latent frames before and behind.
     """
     step = (clean.diff(dim=1) * deviations[:, None, None]).square().sum(2, keepdim=True)
-    nothing = torch.zeros_like(step[:, :1])
+    nothing = torch.zeros_like(clean[:, :1, :1])
     change = torch.cat([nothing, step], 1) + torch.cat([step, nothing], 1)
     share = change / (change + STILL * deviations.pow(2 * SEEN).sum())
     sure = (1 - levels) / (1 - levels + SURE)
