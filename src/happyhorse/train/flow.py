@@ -306,7 +306,7 @@ class FlowObjective:
         count = {name: learnt[name].any(1).sum().clamp_min(1) for name in learnt}
         mean = {name: errors.sum() / count[name] for name, errors in per_clip.items()}
         seen = self.deviations.to(here)
-        wrong = (out_video.transpose(1, 2) - target["video"]).float()
+        wrong = (predicted["video"] - target["video"]).float()
         root = weights(seen, SEEN)[:, None, None].sqrt()
         mean["video_seen"] = (
             path.loss(wrong * root, torch.zeros_like(wrong), learnt["video"]).sum() / count["video"]
