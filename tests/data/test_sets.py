@@ -22,6 +22,7 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.loop import LoopConfig, Stopped, train
 from happyhorse.train.recipe import load_recipe, train_flow
+from happyhorse.train.windows import Sets
 
 BUCKETS = Buckets(64, 32, 0.4)  # 9 and 5 frames
 
@@ -133,24 +134,26 @@ def objective(listed: Path, tiny_model: Path, loop: LoopConfig) -> FlowObjective
         num_layers=2, hidden_size=32, head_dim=16, num_query_groups=1, text_in_channels=16,
         mm_layers=(0,), gelu7_layers=(0,), given_embedding=True, param_dtype="fp32",
     )  # fmt: skip
-    return FlowObjective(horse, TextConfig(buckets=256, width=16), FlowConfig(), loop, train, heldout, None)
+    return FlowObjective(
+        horse, TextConfig(buckets=256, width=16), FlowConfig(), loop, Sets(train), heldout, None
+    )
 
 
 def test_batches_mix_buckets(listed: Path, tiny_model: Path) -> None:
     flow = objective(listed, tiny_model, LoopConfig(steps=1, batch=4, autocast=False))
-    assert len(flow.train) == 6 and len(flow.heldout) == 1
+    assert len(flow.train.clips) == 6 and len(flow.heldout) == 1
     shapes = set()
     for step in range(3):  # an epoch: a batch for each of the three buckets
-        clips = flow.train.batch(4, 0, step)
-        (shape,) = {flow.train[i][0].shape for i in clips}
+        clips = flow.train.clips.batch(4, 0, step)
+        (shape,) = {flow.train.clips[i][0].shape for i in clips}
         shapes.add(shape)
         loss, _ = flow.loss(step, 0, 1)
-        assert torch.isfinite(loss) and flow.train.batch(4, 0, step) == clips
+        assert torch.isfinite(loss) and flow.train.clips.batch(4, 0, step) == clips
     assert len(shapes) == 3
     loss.backward()
-    groups = flow.train.groups(8, 64)
+    groups = flow.train.clips.groups(8, 64)
     assert sorted(i for group in groups for i in group) == list(range(6)) and len(groups) == 3
-    assert all(flow.train[i][2] == flow.train.records[i] for i in range(6))
+    assert all(flow.train.clips[i][2] == flow.train.clips.records[i] for i in range(6))
     assert all(np.isfinite(value) and value > 0 for value in flow.evaluate().values())
     with pytest.raises(ValueError, match="import more"):
         sets.Mixed({})

@@ -39,6 +39,7 @@ from happyhorse.train.rungs import (
     noise_like,
 )
 from happyhorse.train.upscale import Pairs, UpscaleConfig, UpscaleObjective
+from happyhorse.train.windows import Sets
 
 COLOURS = ("red", "blue")
 Make = Callable[[str, int], Shards]
@@ -113,7 +114,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optim=OptimConfig(muon_lr=0.02, adam_lr=0.02),
     )  # fmt: skip
     flow = FlowConfig(drop_text=0.2, drop_speech=0)
-    train(FlowObjective(horse, TextConfig(64, 8, 16), flow, loop, data, data, None), loop, folder, {})
+    train(FlowObjective(horse, TextConfig(64, 8, 16), flow, loop, Sets(data), data, None), loop, folder, {})
     return folder
 
 
@@ -176,7 +177,7 @@ def makers(
             gelu7_layers=(0,), given_embedding=True, param_dtype="fp32",
         )  # fmt: skip
         windows = FlowConfig(lengths=(2,), length_shares=(0.5,), length_batches=(2,))
-        return FlowObjective(horse, TextConfig(64, 8, 16), windows, STEP, data, data, codec)
+        return FlowObjective(horse, TextConfig(64, 8, 16), windows, STEP, Sets(data), data, codec)
 
     def fit(codec: LinearCodec, batches: Any) -> float:
         """Any basis: the best one takes seconds."""
@@ -204,7 +205,7 @@ def makers(
         text = model.text.config
         heldout = Heldout(data, text, flow.shifts, weights, 8, 4, STEP.autocast)
         heldout.solve(module, tmp_path / "teacher.safetensors", "it", lambda done, total: None)
-        return module, Setting(flow, text, weights, 2, data, heldout, codec)
+        return module, Setting(flow, text, weights, 2, Sets(data), heldout, codec)
 
     def guided() -> Guided:
         return Guided(*adapted(), GuidedConfig(STEP))

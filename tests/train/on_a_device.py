@@ -19,6 +19,7 @@ from happyhorse.train import ladder, optim, parallel, resample
 from happyhorse.train.flow import FlowConfig
 from happyhorse.train.loop import read_log, train
 from happyhorse.train.rungs import GuidedConfig, MatchingConfig, TrajectoryConfig
+from happyhorse.train.windows import Sets
 from happyhorse.world.scene import available
 
 CPU, AWAY = torch.device("cpu"), elsewhere.begin()
@@ -92,7 +93,7 @@ def test_a_ladder_is_climbed(teacher, tmp_path, use, monkeypatch, four_steps):
         monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / name / "cache"))
         use(device)
         base, folder = teacher / "denoiser.safetensors", tmp_path / name
-        path = ladder.climb(recipe, FlowConfig(drop_speech=0), base, data, data, None, folder, {})
+        path = ladder.climb(recipe, FlowConfig(drop_speech=0), base, Sets(data), data, None, folder, {})
         found.append(checkpoint.load(path).facts["ladder"])
     for name, figures in found[0].items():
         assert figures == pytest.approx(found[1][name], rel=0.05, nan_ok=True), name

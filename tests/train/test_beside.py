@@ -16,9 +16,10 @@ from happyhorse.data.shards import Shards
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train.beside import stand_beside
 from happyhorse.train.conditions import ConditionConfig
-from happyhorse.train.flow import BESIDE_STREAM, FlowConfig, FlowObjective, draw_windows
+from happyhorse.train.flow import FlowConfig, FlowObjective, draw_windows
 from happyhorse.train.loop import LoopConfig, train
 from happyhorse.train.optim import OptimConfig
+from happyhorse.train.windows import BESIDE_STREAM, Sets
 
 HORSE = HorseConfig(
     num_layers=2, hidden_size=64, head_dim=16, num_query_groups=2, text_in_channels=16, mm_layers=(0,),
@@ -72,14 +73,16 @@ def objective(data: References | Edits, **shares: float) -> FlowObjective:
     (name,) = shares
     flow = FlowConfig(drop_text=0, drop_speech=0, conditions=ConditionConfig(0, 0, 0, 0, 0, 0, **shares))
     base = data.shards if isinstance(data, Edits) else data.clips
-    return FlowObjective(HORSE, TEXT, flow, LOOP, base, base, None, beside={name: data})
+    return FlowObjective(HORSE, TEXT, flow, LOOP, Sets(base, {name: data}), base, None)
 
 
 def errors(flow: FlowObjective, data: References | Edits) -> tuple[float, float]:
     """Error of the picture, at all noise, with what stands beside its clip, and with what stands beside another one."""
     found = []
     for turn in (0, 5):
-        video, audio, texts, records, generator = draw_windows(data, flow.flow, TEXT, LOOP, 999, 0, 1)
+        video, audio, texts, records, _, generator = draw_windows(
+            flow.train, flow.flow, TEXT, LOOP, 999, 0, 1
+        )
         beside = stand_beside(records[turn:] + records[:turn], 1)
         levels = {name: torch.ones(len(video)) for name in ("video", "audio")}
         given = {"video": torch.zeros(len(video), 4).bool(), "audio": torch.zeros(len(video), 13).bool()}
@@ -118,11 +121,11 @@ def test_pictures_are_as_many_for_all_clips_of_a_step(subjects):
 
 
 def test_the_window_of_a_source_is_that_of_its_result(edits):
-    flow = FlowConfig(lengths=(2,), length_shares=(1.0,), length_batches=(2,))
-    starts = set()
+    only = ConditionConfig(edit=1.0)
+    flow = FlowConfig(lengths=(2,), length_shares=(1.0,), length_batches=(2,), conditions=only)
+    sets, starts = Sets(edits.shards, {"edit": edits}), set()
     for step in range(8):
-        video, audio, _, records, _ = draw_windows(edits, flow, TEXT, LOOP, step, 0, 1)
-        beside = stand_beside(records, 0)
+        video, audio, _, _, beside, _ = draw_windows(sets, flow, TEXT, LOOP, step, 0, 1)
         assert beside.references is None and len(video) == 16, "half of two batches: each clip is seen twice"
         assert torch.equal(beside.video, -video) and beside.audio.shape == audio.shape == (16, 5, 64)
         starts |= {round(float(clip.mean() - video.mean()), 2) for clip in video}
@@ -133,8 +136,8 @@ def test_steps_without_a_share_are_those_of_before(subjects, tmp_path):
     """What stands beside clips has draws of its own: other steps see the same clips, levels, noise and conditions."""
     base = stored(tmp_path / "base", 1 + things().repeat(1, 1, 4, 1, 1), torch.zeros(CLIPS, 13, 64))
     mixed = FlowConfig(conditions=ConditionConfig(references=0.4))
-    plain = FlowObjective(HORSE, TEXT, FlowConfig(), LOOP, base, base, None)
-    some = FlowObjective(HORSE, TEXT, mixed, LOOP, base, base, None, beside={"references": subjects})
+    plain = FlowObjective(HORSE, TEXT, FlowConfig(), LOOP, Sets(base), base, None)
+    some = FlowObjective(HORSE, TEXT, mixed, LOOP, Sets(base, {"references": subjects}), base, None)
     draws = [mixed.conditions.beside(step_generator(LOOP.seed, step, BESIDE_STREAM))[0] for step in range(8)]
     assert 0 < draws.count("references") < 8
     for step, kind in enumerate(draws):

@@ -56,3 +56,6 @@ def test_steps_show_something_beside_their_clips_by_the_shares():
     assert set(pictures) == {1, 2, 3} and min(map(pictures.count, (1, 2, 3))) > len(pictures) / 5
     assert config.learnt == ["references", "edit"] and ConditionConfig().learnt == []
     assert {ConditionConfig().beside(generator) for _ in range(50)} == {(None, 0)}
+    assert (
+        config.only(["edit"]) == ConditionConfig(edit=0.5) and config.only(["edit", "references"]) == config
+    )

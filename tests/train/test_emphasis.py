@@ -15,7 +15,7 @@ def clips(seed: int, count: int = 2, length: int = 5) -> torch.Tensor:
 
 
 def test_deviations_are_those_of_each_channel_over_clips_of_any_size():
-    parts = [torch.randn(3, t, 40, 50) * DEVIATIONS[:, None, None, None] for t in (3, 5)]
+    parts = [(torch.randn(3, t, 40, 50) * DEVIATIONS[:, None, None, None], None, {}) for t in (3, 5)]
     assert torch.allclose(deviations(parts), DEVIATIONS, rtol=0.03)
 
 

@@ -27,7 +27,7 @@ from happyhorse.train.flow import FlowConfig, FlowObjective, draw_text
 from happyhorse.train.loop import LoopConfig, read_log, train
 from happyhorse.train.optim import OptimConfig
 from happyhorse.train.report import write
-from happyhorse.train.windows import cut
+from happyhorse.train.windows import Sets, cut
 
 HORSE = HorseConfig(
     num_layers=2,
@@ -57,9 +57,8 @@ LOOP = LoopConfig(
 
 
 def objective(data: Shards, flow: FlowConfig = PLAIN, loop: LoopConfig = LOOP, **options) -> FlowObjective:
-    return FlowObjective(
-        HORSE, TEXT, flow, loop, data, options.pop("heldout", data), options.pop("codec", None), **options
-    )
+    heldout, codec = options.pop("heldout", data), options.pop("codec", None)
+    return FlowObjective(HORSE, TEXT, flow, loop, Sets(data), heldout, codec, **options)
 
 
 class Spy(torch.nn.Module):
@@ -153,7 +152,9 @@ def test_given_frames_are_clean_and_not_in_the_loss(latents, kind):
     assert losses[0] == losses[1] and losses[2] > 1e5
     video, audio, _, _, given_video, given_audio = flow.module.calls[0]
     assert given_video[:, 0].all() and not given_video.all() and bool(given_audio.any()) == (kind == "prefix")
-    order = {tuple(clip[0][:, 0].flatten().tolist()): clip for clip in (flow.train[i] for i in range(8))}
+    order = {
+        tuple(clip[0][:, 0].flatten().tolist()): clip for clip in (flow.train.clips[i] for i in range(8))
+    }
     for row in range(8):
         # the first frame is one of the clips', to the bit
         clean = order[tuple(video[row, :, 0].flatten().tolist())]
@@ -172,8 +173,8 @@ def test_a_clip_without_sound_teaches_its_picture_only(latents):
     conditions = replace(NOTHING, prefix=1.0)
     flow = objective(latents("train", 8), replace(PLAIN, conditions=conditions, mixture=Mixture(0, 0.5, 0)))
     like, plain = flow.module, flow.loss(0, 0, 1)[1]
-    order = flow.train.batch(8, 0, 0)
-    for record in flow.train.records[::2]:
+    order = flow.train.clips.batch(8, 0, 0)
+    for record in flow.train.clips.records[::2]:
         record["has_audio"] = False
     silent = torch.tensor([i % 2 == 0 for i in order])
     losses = []
@@ -183,13 +184,13 @@ def test_a_clip_without_sound_teaches_its_picture_only(latents):
     assert losses[0] == losses[1] and losses[0]["video"] != losses[0]["audio"]
     _, audio, _, _, _, given_audio = flow.module.calls[0]
     assert not given_audio[silent].any() and given_audio[~silent].any()
-    clean = torch.stack([flow.train[i][1] for i in order]).float()
+    clean = torch.stack([flow.train.clips[i][1] for i in order]).float()
     near = (audio - clean).square().flatten(1).mean(1)
     assert (near[silent] > 1.0).all(), "noise, and nothing of the latents"
     unlike = torch.nn.functional.cosine_similarity(audio.flatten(1), clean.flatten(1))[silent]
     assert unlike.abs().max() < 0.2
     assert flow.evaluate().keys() == {"video_heldout", "video_seen_heldout", "audio_heldout"}
-    for record in flow.train.records:
+    for record in flow.train.clips.records:
         record["has_audio"] = False
     assert flow.evaluate().keys() == {"video_heldout", "video_seen_heldout"} and plain["audio"] > 0
 

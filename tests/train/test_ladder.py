@@ -18,6 +18,7 @@ from happyhorse.train.ladder import DistillRecipe, climb
 from happyhorse.train.loop import LoopConfig, read_log
 from happyhorse.train.optim import OptimConfig
 from happyhorse.train.rungs import GuidedConfig, MatchingConfig, TrajectoryConfig
+from happyhorse.train.windows import Sets
 
 LOOP = LoopConfig(
     steps=4, batch=4, log_every=1, eval_every=2, preview_every=100, save_every=100, ema=0.5, autocast=False,
@@ -39,7 +40,9 @@ RUNGS = ["0-guided", "1-trajectory", "2-matching"]
 def run(teacher: Path, folder: Path, recipe: DistillRecipe = RECIPE, **options) -> Path:
     data = Shards(teacher / "data")
     facts = {"recipe": config.plain(recipe)}
-    return climb(recipe, FLOW, teacher / "denoiser.safetensors", data, data, None, folder, facts, **options)
+    return climb(
+        recipe, FLOW, teacher / "denoiser.safetensors", Sets(data), data, None, folder, facts, **options
+    )
 
 
 def test_all_rungs_are_climbed_and_the_best_one_is_the_student(teacher, tmp_path, monkeypatch):
@@ -56,6 +59,7 @@ def test_all_rungs_are_climbed_and_the_best_one_is_the_student(teacher, tmp_path
     assert table["best"] == best
     part = checkpoint.load(path, "denoiser-lora")
     assert part.facts["rung"] == table["best"] and part.facts["ladder"].keys() == table["figures"].keys()
+    assert part.facts["learnt"] == []
     own = checkpoint.load(tmp_path / "distill" / table["best"] / "student.safetensors").weights
     assert all(torch.equal(tensor, own[key]) for key, tensor in part.weights.items())
     assert part.facts["base"] == checkpoint.sha256(teacher / "denoiser.safetensors")

@@ -150,9 +150,19 @@ def test_what_stands_beside_clips_is_made_where_the_recipe_has_a_share_of_it(
     few = ["flow.edits=2", "flow.references=3", "world.width=32", "world.height=32", "world.seconds=0.2"]
     shares = ["flow.flow.conditions.edit=0.5", "flow.flow.conditions.references=0.5"]
     codec, said = tiny_model / "codec.safetensors", []
-    assert recipes.beside(load_recipe(file, few), codec, 1, None) == {}
-    found = recipes.beside(load_recipe(file, few + shares), codec, 1, lambda what, *_: said.append(what))
-    assert set(said) == {"train edits", "train latents", "train references"}
+
+    def report(what, *_):
+        said.append(what)
+
+    assert recipes.sets(load_recipe(file, few), codec, 1, report)[0].beside == {}
+    assert set(said) == {"train latents"}
+    recipe = load_recipe(file, few + shares)
+    some, flow = recipes.sets(recipe, codec, 1, report, known=["references"])
+    assert list(some.beside) == flow.conditions.learnt == ["references"], "a base teaches what it knows"
+    assert set(said) == {"train latents", "train references"}
+    some, flow = recipes.sets(recipe, codec, 1, report)
+    found = some.beside
+    assert set(said) == {"train latents", "train references", "train edits"} and flow == recipe.flow.flow
     video, audio, record = found["edit"][1]
     assert video.shape == record["before"][0].shape == (48, 2, 2, 2) and audio.shape == (5, 64)
     subjects = found["references"]

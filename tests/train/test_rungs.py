@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from happyhorse import checkpoint
+from happyhorse.data.edits import Edits
 from happyhorse.data.shards import Shards
 from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.model.lowrank import Adapted, merge
@@ -27,6 +28,7 @@ from happyhorse.train.rungs import (
     TrajectoryConfig,
     noise_like,
 )  # fmt: skip
+from happyhorse.train.windows import Sets
 
 FLOW = FlowConfig(drop_text=0, drop_speech=0, conditions=ConditionConfig(0.5, 0, 0, 0, 0.2, 0))
 WEIGHTS = {"video": 3.0, "audio": 4.0}
@@ -45,7 +47,7 @@ def adapted(teacher: Path, *names: str, rank: int = 4) -> Adapted:
 def setting(teacher: Path, data: Shards, weights=WEIGHTS, flow: FlowConfig = FLOW) -> Setting:
     text = load_denoiser(teacher / "denoiser.safetensors")[0].text.config
     heldout = Heldout(data, text, flow.shifts, weights, 8, 8, autocast=False)
-    return Setting(flow, text, weights, STEPS, data, heldout)
+    return Setting(flow, text, weights, STEPS, Sets(data), heldout)
 
 
 def losses(rung, steps: int) -> list[float]:
@@ -91,6 +93,32 @@ def test_guidance_and_trajectory_learn_and_the_first_helps_the_second(
     assert sum(found[-3:]) < 0.9 * sum(found[:3])
 
 
+def test_rungs_show_what_stands_beside_clips(teacher, tmp_path, monkeypatch):
+    """A student of edits is shown their sources as its teacher is, also in solutions that were kept."""
+    flow = replace(FLOW, conditions=ConditionConfig(0, 0, 0, 0, 0, 0, edit=1.0))
+    shards, module = Shards(teacher / "data"), adapted(teacher, STUDENT)
+    sets = setting(teacher, shards, flow=flow)
+    with pytest.raises(ValueError, match="there are no clips for edit: give them"):
+        sets.train.check(flow.conditions)
+    edits = Edits(shards)
+    sets = replace(sets, train=Sets(shards, {"edit": edits}))
+    assert sets.train.names == ["data", "data"]
+    told, levels, generator = sets.draw(LOOP, 0, 0, 1)
+    results = [edits[i] for i in edits.batch(4, LOOP.seed, 0)]
+    assert torch.equal(told.clean["video"], torch.stack([result[0] for result in results]).float())
+    sources = [result[2]["before"][0] for result in results]
+    assert told.beside is not None and torch.equal(told.beside.video, torch.stack(sources).float())
+    x = distill.noised(told, told.clean, noise_like(told.clean, generator), levels)
+    seen = distill.guided(module, x, told, WEIGHTS)["video"]
+    others = [replace(told, beside=beside) for beside in (told.beside.rows(torch.tensor([1, 2, 3, 0])), None)]
+    assert not any(torch.allclose(seen, distill.guided(module, x, one, WEIGHTS)["video"]) for one in others)
+    some = told.rows(torch.tensor([2, 2])).beside
+    assert some is not None and torch.equal(some.audio, told.beside.audio[[2, 2]])
+    kept, _ = solutions(module, sets, tmp_path, monkeypatch, 8)[0]
+    assert kept.beside is not None and torch.equal(kept.beside.video, told.beside.video)
+    assert losses(Guided(module, sets, GuidedConfig(LOOP)), 2)[0] > 0
+
+
 def test_solutions_are_those_of_the_guided_teacher(teacher, tmp_path, monkeypatch):
     """Kept are the states at every other of eight levels; made is only what is missing."""
     sets, module = setting(teacher, Shards(teacher / "data")), adapted(teacher, STUDENT)
@@ -129,7 +157,7 @@ def test_the_students_gradient_is_zero_while_the_critic_is_the_teacher(teacher):
     gradients = {n: p.grad for n, p in rung.module.named_parameters() if p.grad is not None}
     assert gradients and all(name.endswith(".student") for name in gradients)
     assert not any(bool(g.any()) for g in gradients.values())
-    rung.setting = setting(teacher, sets.train)  # with guidance there is
+    rung.setting = setting(teacher, sets.train.clips)  # with guidance there is
     loss, _ = rung.loss(1, 0, 1)
     loss.backward()
     assert any(bool(p.grad.any()) for p in rung.module.parameters() if p.grad is not None)

@@ -128,6 +128,11 @@ class Mixed:
         self.firsts = [sum(len(one) for one in self.sets[:i]) for i in range(len(self.sets))]
         self.records: list[dict[str, Any]] = [record for one in self.sets for record in one.records]
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the folders of its shards."""
+        return [name for one in self.sets for name in one.names]
+
     def __len__(self) -> int:
         return len(self.records)
 

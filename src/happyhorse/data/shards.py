@@ -196,6 +196,11 @@ class Shards:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def names(self) -> list[str]:
+        """The name of its folder, which says what it was made from."""
+        return [self.files[0].parent.name]
+
     def batch(self, size: int, seed: int, step: int) -> list[int]:
         """Clips of the batch of `step`, `size` of them, a pure function of (seed, step)."""
         return indices(len(self), size, seed, step)

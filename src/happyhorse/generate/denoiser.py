@@ -7,7 +7,7 @@ It joins the text embedder (`codec.text`) and the single-stream network (`model.
 everything else: training, distillation and sampling speak latents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -47,10 +47,17 @@ class Beside:
         """R: how many reference pictures there are."""
         return 0 if self.references is None else self.references.shape[1]
 
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Beside":
+        parts = (self.references, self.video, self.audio)
+        return Beside(*(None if part is None else change(part) for part in parts))
+
     def to(self, device: torch.device) -> "Beside":
         """The same on another device."""
-        parts = (self.references, self.video, self.audio)
-        return Beside(*(None if part is None else part.to(device) for part in parts))
+        return self._each(lambda part: part.to(device))
+
+    def rows(self, chosen: Bool[Tensor, " B"] | Int[Tensor, " b"]) -> "Beside":
+        """Of some clips only: a mask over them, or their places, any number of times."""
+        return self._each(lambda part: part[chosen])
 
     def tokens(self, rows: int) -> tuple[list[Float[Tensor, "B _ Cv"]], list[Float[Tensor, "B _ Ca"]]]:
         """Tokens to stand after those of the video, and after those of the audio, of `rows` clips."""

@@ -4,7 +4,8 @@ What stands beside a clip, pictures of its subject or the clip that it is an edi
 there for all clips of a step or for none.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -47,6 +48,10 @@ class ConditionConfig:
     def learnt(self) -> list[str]:
         """What is trained of that which stands beside clips, as `generate.learnt` has it."""
         return [name for name in ("references", "edit") if getattr(self, name)]
+
+    def only(self, known: Collection[str]) -> "ConditionConfig":
+        """The same, with shares of 0 for those of `learnt` that are not `known`."""
+        return replace(self, **{name: 0.0 for name in self.learnt if name not in known})
 
     def beside(self, generator: torch.Generator) -> tuple[Stands | None, int]:
         """What stands beside the clips of a step, and how many pictures where it is references: drawn once a step."""

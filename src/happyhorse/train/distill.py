@@ -19,6 +19,7 @@ from torch import Tensor
 
 from happyhorse.flow import path, samplers, schedules
 from happyhorse.flow.guidance import guide
+from happyhorse.generate.denoiser import Beside
 from happyhorse.model.lowrank import Adapted
 from happyhorse.train.parallel import moved
 
@@ -35,23 +36,25 @@ class Told:
 
     `words` and `nothing` are what the model takes behind the latents, with the prompt and without; `given` masks
     latent frames [B, T] and audio steps [B, S] whose values are those of `clean`, video [B, C, T, Y, X] and audio
-    [B, S, Ca].
+    [B, S, Ca]. What stands `beside` the clips, if anything, is shown with the prompt and without it.
     """
 
     words: tuple[Tensor, ...]
     nothing: tuple[Tensor, ...]
     given: State
     clean: State
+    beside: Beside | None = None
 
     def rows(self, chosen: Bool[Tensor, " B"] | Int[Tensor, " b"]) -> "Told":
         """Of some clips only: a mask over them, or their places, any number of times."""
         words, nothing = (tuple(t[chosen] for t in told) for told in (self.words, self.nothing))
         given, clean = ({n: t[chosen] for n, t in state.items()} for state in (self.given, self.clean))
-        return Told(words, nothing, given, clean)
+        return Told(words, nothing, given, clean, self.beside and self.beside.rows(chosen))
 
     def to(self, device: torch.device) -> "Told":
         """The same on another device."""
-        return Told(*moved((self.words, self.nothing, self.given, self.clean), device))
+        own = moved((self.words, self.nothing, self.given, self.clean), device)
+        return Told(*own, self.beside and self.beside.to(device))
 
 
 def spread(mask: Bool[Tensor, "B n"], modality: str) -> Bool[Tensor, "B ..."]:
@@ -74,8 +77,9 @@ def noised(told: Told, clean: State, noise: State, levels: Mapping[str, Tensor])
 
 def velocity(model: Adapted, x: State, told: Told, adapter: str | None) -> State:
     """One pass: velocities, shaped as the latents of `Told`, of the state x under an adapter, None for the teacher."""
-    given = (told.given[name] for name in MODALITIES)
-    out = model(x["video"], x["audio"], *told.words, *given, adapter=adapter)
+    given = [told.given[name] for name in MODALITIES]
+    beside = [told.beside] if told.beside is not None else []  # not every model takes it
+    out = model(x["video"], x["audio"], *told.words, *given, *beside, adapter=adapter)
     return dict(zip(MODALITIES, out, strict=True))
 
 

@@ -11,7 +11,7 @@ clip itself moves. The parting moves no minimum; the weight by place does where 
 will be, so it fades out towards pure noise.
 """
 
-from collections.abc import Iterable
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,10 +23,19 @@ SURE = 0.1  # 1 - level at which motion counts half of what it counts in a clean
 SEEN = 2.0  # power of the deviation at which an error of latents is that of pixels, up to a factor
 
 
+class Clips(Protocol):
+    """Latents of clips with their sound and records, as shards have them."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Float[Tensor, "C T Y X"], Any, Any]: ...
+
+
 @torch.no_grad()
-def deviations(clips: Iterable[Float[Tensor, "C T Y X"]]) -> Float[Tensor, " C"]:
-    """Standard deviation of each channel over some clips of any sizes."""
-    return torch.cat([clip.float().flatten(1) for clip in clips], 1).std(1)
+def deviations(clips: Clips) -> Float[Tensor, " C"]:
+    """Standard deviation of each channel of the picture over the first `MEASURED` clips, of any sizes."""
+    some = (clips[i][0] for i in range(min(MEASURED, len(clips))))
+    return torch.cat([video.float().flatten(1) for video in some], 1).std(1)
 
 
 def weights(deviations: Float[Tensor, " C"], power: float) -> Float[Tensor, " C"]:

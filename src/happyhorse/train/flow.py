@@ -2,11 +2,11 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,6 @@ from happyhorse.codec.audio import SAMPLES
 from happyhorse.codec.mel import RATE
 from happyhorse.codec.text import Phone, TextConfig, familiar, split_spoken, tokenize, words
 from happyhorse.data.batches import step_generator
-from happyhorse.data.edits import Edits
-from happyhorse.data.references import References
 from happyhorse.data.sets import Mixed
 from happyhorse.data.shards import Shards
 from happyhorse.flow import path
@@ -34,17 +32,16 @@ from happyhorse.model.presets import HorseConfig
 from happyhorse.precision import mixed
 from happyhorse.train.beside import cut_source, stand_beside
 from happyhorse.train.conditions import ConditionConfig, draw_given
-from happyhorse.train.emphasis import MEASURED, SEEN, deviations, motion, still_and_moving, weights
+from happyhorse.train.emphasis import SEEN, deviations, motion, still_and_moving, weights
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
-from happyhorse.train.windows import cut, has_sound, read
+from happyhorse.train.windows import Sets, cut, has_sound, read
 from happyhorse.train.wording import parted, reworded, wordings
 from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
 LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
-BESIDE_STREAM = 62  # the same, of what stands beside the clips
 PREVIEWS = 8  # clips of a preview
 COMPILED_TEXT = 32  # text tokens are padded to a multiple of it where each length is compiled anew
 
@@ -104,32 +101,31 @@ class FlowConfig:
 
 
 Words = tuple[Int[Tensor, "n G"], Float[Tensor, " n"]]
-Windows = tuple[
-    Float[Tensor, "B C t Y X"], Float[Tensor, "B s Ca"], list[Words], list[dict[str, Any]], torch.Generator
-]
+
+
+class Windows(NamedTuple):
+    """Video and audio latents of some windows, texts, records, what stands beside, and the generator for the rest."""
+
+    video: Float[Tensor, "B C t Y X"]
+    audio: Float[Tensor, "B s Ca"]
+    texts: list[Words]
+    records: list[dict[str, Any]]
+    beside: Beside | None
+    generator: torch.Generator
 
 
 def draw_windows(
-    data: Shards | Mixed | Edits | References,
-    flow: FlowConfig,
-    settings: TextConfig,
-    loop: LoopConfig,
-    step: int,
-    part: int,
-    parts: int,
+    sets: Sets, flow: FlowConfig, settings: TextConfig, loop: LoopConfig, step: int, part: int, parts: int
 ) -> Windows:
-    """What a part of the batch of a step learns from: video and audio latents, texts, records, and the generator of the
-    draws that follow. All parts of a step have windows of the same length. Of the clips that edits start from, which
-    stand under "before" in the records, it is the same window; there are half as many, as each is seen twice.
+    """What a part of the batch of a step learns from. All parts of a step have windows of the same length.
+
+    Of the clips that edits start from it is the same window.
     """
     draw = float(torch.rand((), generator=step_generator(loop.seed, step, SHARED_STREAM)))
     length, more = flow.window(draw)
-    if isinstance(data, Edits):
-        clips = data.batch(max(parts, more * loop.batch // 2), loop.seed, step)[part::parts]
-    else:
-        clips = data.batch(more * loop.batch, loop.seed, step)[part::parts]
+    data, clips, pictures = sets.batch(flow.conditions, more * loop.batch, parts, loop.seed, step)
     generator = step_generator(loop.seed, step, part)
-    video, audio, records = read(data, clips)
+    video, audio, records = read(data, clips[part::parts])
     video, audio, starts = cut(video, audio, length, generator)
     records = [
         cut_source(record, start, video.shape[2]) for record, start in zip(records, starts, strict=True)
@@ -138,7 +134,7 @@ def draw_windows(
         draw_text(record, start, video.shape[2], flow, settings, generator)
         for record, start in zip(records, starts, strict=True)
     ]
-    return video, audio, texts, records, generator
+    return Windows(video, audio, texts, records, stand_beside(records, pictures), generator)
 
 
 def draw_text(
@@ -193,16 +189,16 @@ class FlowObjective:
         text: TextConfig,
         flow: FlowConfig,
         loop: LoopConfig,
-        train: Shards | Mixed,
+        train: Sets,
         heldout: Shards | Mixed,
         codec: Codec | None,
         start: Path | None = None,
-        beside: Mapping[str, Edits | References] | None = None,
     ) -> None:
         """A new model, or with the weights of the checkpoint `start`; `codec` is for previews (None: none).
 
-        `beside` has the clips of those steps that show something beside them, by what that is: see `ConditionConfig`.
+        Raises ValueError where `train` has no clips for what `flow.conditions` asks for.
         """
+        train.check(flow.conditions)
         self.module = Denoiser(horse, text, loop.seed)
         known: set[str] = set()
         if start is not None:
@@ -212,16 +208,13 @@ class FlowObjective:
         if loop.compile:
             compile_layers(self.module.horse, dynamic=False)
         self.flow, self.loop, self.train, self.heldout, self.codec = flow, loop, train, heldout, codec
-        self.deviations = deviations(train[i][0] for i in range(min(MEASURED, len(train))))
-        self.beside = dict(beside or {})
-        missing = [name for name in flow.conditions.learnt if name not in self.beside]
-        assert not missing, f"no clips for {missing}"
+        self.deviations = deviations(train.clips)
         self.vocabulary = frozenset(
             known
-            | (wordings().vocabulary(train.records) if flow.retell else set())
+            | (wordings().vocabulary(train.clips.records) if flow.retell else set())
             | {
                 word
-                for clips in (train, *self.beside.values())
+                for clips in (train.clips, *train.beside.values())
                 for record in clips.records
                 for caption in record["captions"]
                 for word in words(split_spoken(caption)[0])
@@ -230,11 +223,8 @@ class FlowObjective:
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
         """Sum of mean squared velocity errors of video, by `channel_power`, and audio over noised tokens; scalar."""
-        shared = step_generator(self.loop.seed, step, BESIDE_STREAM)
-        stands, pictures = self.flow.conditions.beside(shared)
-        data = self.train if stands is None else self.beside[stands]
-        drawn = draw_windows(data, self.flow, self.module.text.config, self.loop, step, part, parts)
-        video, audio, texts, records, generator = drawn
+        drawn = draw_windows(self.train, self.flow, self.module.text.config, self.loop, step, part, parts)
+        video, audio, texts, records, beside, generator = drawn
         levels = path.draw_levels(len(video), self.flow.shifts, generator, self.flow.mixture)
         given: dict[str, Tensor] = dict(
             zip(
@@ -244,7 +234,7 @@ class FlowObjective:
             )
         )
         error, per_clip, noised = self._error(
-            video, audio, texts, levels, given, generator, has_sound(records), stand_beside(records, pictures)
+            video, audio, texts, levels, given, generator, has_sound(records), beside
         )
         values = {name: float(value.detach()) for name, value in error.items()}
         for name, errors in moved(per_clip, "cpu").items():

@@ -29,7 +29,7 @@ from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
 from happyhorse.train.fidelity import Yardstick, describe, features, variety
 from happyhorse.train.flow import LATENT_FPS, heldout_text
-from happyhorse.train.parallel import moved, where
+from happyhorse.train.parallel import moved, share, united, where
 from happyhorse.train.windows import read
 from happyhorse.values import Clip, Request
 
@@ -94,11 +94,12 @@ class Heldout:
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> State:
         """Latents, video [n, C, T, Y, X] and audio [n, S, Ca], of some rows (all) under an adapter or with guidance, on
-        the CPU.
+        the CPU. Ranks share the rows, and all get all of them.
         """
         rows, made, here = rows or self.rows, [], where(model)
-        for first in range(0, len(rows), BATCH):
-            some = rows[first : first + BATCH]
+        mine = share(rows)
+        for first in range(0, len(mine), BATCH):
+            some = mine[first : first + BATCH]
             told = self.told(some).to(here)
 
             def draw(step: int, name: str, some: list = some, told: Told = told) -> Tensor:
@@ -111,13 +112,14 @@ class Heldout:
                     model, told, opening, self.shifts, steps, sampler, adapter, weights, fresh=draw
                 )
             made.append(moved(state, "cpu"))
-            progress(first + len(some), len(rows))
-        return {name: torch.cat([state[name] for state in made]).float() for name in MODALITIES}
+            progress(min(len(rows), (first + len(some)) * len(rows) // len(mine)), len(rows))
+        parts = {name: torch.cat([state[name] for state in made]).float() for name in MODALITIES}
+        return {name: united(part, len(rows)) for name, part in parts.items()}
 
     def solve(self, model: Adapted, file: Path, teacher: str, progress: Callable[[int, int], None]) -> None:
         """Let the guided teacher sample every row, or read what it made before from `file`.
 
-        `teacher` names it; a file of another teacher or of other settings is made anew. Every rank does the same work.
+        `teacher` names it; a file of another teacher or of other settings is made anew.
         `progress(done, total)` counts clips.
         """
         asked = [teacher, self.rows, self.teacher_steps, dict(self.weights), self.shifts, self.shards.records]

@@ -41,6 +41,7 @@ from happyhorse.train.rungs import (
     TrajectoryConfig,
     noise_like,
 )
+from happyhorse.train.windows import Sets
 
 TEACHERS = ("teacher, guided", "teacher, unguided")
 MARGIN = 0.01  # share by which a joint distance has to be smaller to count: a tie is no gain
@@ -88,7 +89,7 @@ def climb(
     recipe: DistillRecipe,
     flow: FlowConfig,
     base: Path,
-    train_shards: Shards,
+    train_sets: Sets,
     heldout_shards: Shards,
     codec: Codec | None,
     folder: Path,
@@ -114,14 +115,14 @@ def climb(
     )
     windows = {key: getattr(recipe, key) for key in ("lengths", "length_shares", "length_batches")}
     flow = replace(flow, drop_text=0.0, **windows)  # guidance without a prompt is no guidance
-    some = range(min(emphasis.MEASURED, len(train_shards)))
-    channels = emphasis.weights(emphasis.deviations(train_shards[i][0] for i in some), flow.channel_power)
-    setting = Setting(flow, settings, recipe.weights, recipe.steps, train_shards, heldout, codec, channels)
+    train_sets.check(flow.conditions)
+    channels = emphasis.weights(emphasis.deviations(train_sets.clips), flow.channel_power)
+    setting = Setting(flow, settings, recipe.weights, recipe.steps, train_sets, heldout, codec, channels)
     digest = checkpoint.sha256(base)
     for name in recipe.rungs():
         _refuse_other(folder / name, digest)
     shared = {key: known[key] for key in ("vocabulary", "shifts", "world", "codec") if key in known}
-    facts = shared | facts | {"base": digest}
+    facts = shared | facts | {"base": digest, "learnt": flow.conditions.learnt}
 
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: report(what, done, total, {}) if report else None
@@ -251,8 +252,7 @@ def _objective(
         told, _, generator = setting.draw(chunk, file, 0, 1)
         return told, noise_like(told.clean, generator)
 
-    source = setting.train.files[0].parent.name
-    made_by = [digest, source, len(setting.train), config.plain(solver), config.plain(setting.flow)]
+    made_by = [digest, setting.train.names, config.plain(solver), config.plain(setting.flow)]
     key = config.fingerprint([*made_by, rung.loop.seed])
     return Trajectory(
         module, setting, rung, trajectories.make(key, rung.count, solver, module, draw, progress)

@@ -1,6 +1,7 @@
 """Where training computes, and what it needs in several processes: joining them, sharding a module, sums and states."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -15,6 +16,7 @@ SMALL = 1_000_000_000  # bytes of a module below which every process has all of 
 LARGE = 4_000_000_000  # bytes of a module of which little is kept from the forward to the backward pass
 Device = Literal["auto", "cpu", "cuda"]
 State = TypeVar("State")
+Row = TypeVar("Row")
 
 
 def device(asked: Device = "auto") -> torch.device:
@@ -114,6 +116,23 @@ def total(tensors: list[Tensor]) -> None:
     dist.all_reduce(flat)
     for tensor, piece in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(piece.view_as(tensor))
+
+
+def share(rows: Sequence[Row]) -> list[Row]:
+    """This rank's part of some rows: as many in every rank, so that all make the same passes; the last may be twice."""
+    rank, ranks = join()
+    each = -(-len(rows) // ranks)
+    return [rows[min(i * ranks + rank, len(rows) - 1)] for i in range(each)]
+
+
+def united(part: Float[Tensor, " n *shape"], count: int) -> Float[Tensor, " count *shape"]:
+    """What the ranks made of their parts of `count` rows (see `share`), on the CPU, in the order of the rows."""
+    ranks = join()[1]
+    if ranks == 1:
+        return part[:count]
+    every = [torch.empty_like(part) for _ in range(ranks)]
+    dist.all_gather(every, part.contiguous())
+    return torch.stack(every, 1).flatten(0, 1)[:count]
 
 
 def gathered(values: list[dict[str, float]], ranks: int) -> list[dict[str, float]]:

@@ -1,6 +1,6 @@
 """A recipe: one TOML file from which a published result follows, and the functions that cook it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +21,14 @@ from happyhorse.generate.upscaler import UpscalerConfig
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train import resample
 from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge
+from happyhorse.train.conditions import Stands
 from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.ladder import DistillRecipe, climb
 from happyhorse.train.loop import LoopConfig, train
 from happyhorse.train.parallel import device
 from happyhorse.train.report import write
 from happyhorse.train.upscale import SHOWN, Pairs, UpscaleConfig, UpscaleObjective
+from happyhorse.train.windows import Sets
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
@@ -126,20 +128,28 @@ def latents(recipe: Recipe, split: str, codec: Path, workers: int, report: Repor
     return Mixed(open_manifest(Path(settings.manifest), split, codec, workers, progress))
 
 
-def beside(recipe: Recipe, codec: Path, workers: int, report: Report | None) -> dict[str, Edits | References]:
-    """The clips of those steps that show something beside them, by what that is: only what the recipe has shares of."""
+def sets(
+    recipe: Recipe, codec: Path, workers: int, report: Report | None, known: Collection[str] | None = None
+) -> tuple[Sets, FlowConfig]:
+    """What a recipe trains its denoiser on, and its settings: clips, and what stands beside some of them.
+
+    Made is only what the recipe has shares of; where a student's base has `known` of that only some, the shares of the
+    rest are 0.
+    """
     settings, through = recipe.flow, str(codec)
-    found: dict[str, Edits | References] = {}
-    if "edit" in settings.flow.conditions.learnt:
+    flow, found = settings.flow, dict[Stands, Edits | References]()
+    if known is not None:
+        flow = replace(flow, conditions=flow.conditions.only(known))
+    if "edit" in flow.conditions.learnt:
         edits = EditPlan(recipe.world, "train", settings.edits, through)
         progress = _counted(report, "train edits")
         found["edit"] = Edits(Shards(make(edits, workers, progress), edits.clips))
-    if "references" in settings.flow.conditions.learnt:
+    if "references" in flow.conditions.learnt:
         clips = shards(recipe, "train", settings.references, codec, workers, report)
         stills = ReferencePlan(recipe.world, "train", settings.references, through)
         progress = _counted(report, "train references")
         found["references"] = References(clips, Shards(make(stills, workers, progress), stills.clips))
-    return found
+    return Sets(latents(recipe, "train", codec, workers, report), found), flow
 
 
 def train_codec(
@@ -190,18 +200,10 @@ def train_flow(
 ) -> Path:
     """Train the denoiser on latents of `codec` into `folder`, from `start`'s weights if given; returns its path."""
     settings, codec = recipe.flow, _there(codec, "codec")
-    data = latents(recipe, "train", codec, workers, report)
+    data, flow = sets(recipe, codec, workers, report)
     heldout = latents(recipe, "heldout", codec, workers, report)
     objective = FlowObjective(
-        settings.horse,
-        settings.text,
-        settings.flow,
-        settings.loop,
-        data,
-        heldout,
-        load_codec(str(codec)),
-        start,
-        beside(recipe, codec, workers, report),
+        settings.horse, settings.text, flow, settings.loop, data, heldout, load_codec(str(codec)), start
     )
     facts = {
         "recipe": config.plain(settings),
@@ -233,13 +235,12 @@ def train_distill(
             "a model is distilled on clips of the world; leave out flow.manifest, and name it with --base"
         )
     codec, base = _there(codec, "codec"), _there(base or folder / "flow" / "denoiser.safetensors", "flow")
-    data = shards(recipe, "train", recipe.flow.clips, codec, workers, report)
+    known = checkpoint.load(base, "denoiser").facts.get("learnt", ())
+    data, flow = sets(recipe, codec, workers, report, known)
     heldout = shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report)
     facts = {"recipe": config.plain(recipe.distill), "codec": latent_version(str(codec))}
     decoder = load_codec(str(codec))
-    return climb(
-        recipe.distill, recipe.flow.flow, base, data, heldout, decoder, folder / "student", facts, report
-    )
+    return climb(recipe.distill, flow, base, data, heldout, decoder, folder / "student", facts, report)
 
 
 def train_upscale(

@@ -46,7 +46,7 @@ def make(
     made_by = [
         checkpoint.sha256(base),
         checkpoint.sha256(codec),  # of the decoder, too
-        small.files[0].parent.name,
+        *small.names,
         LOW,
         HIGH,
         STEPS,

@@ -16,7 +16,6 @@ from happyhorse import checkpoint
 from happyhorse.codec import Codec
 from happyhorse.codec.text import TextConfig, tokenize
 from happyhorse.data.batches import indices, step_generator
-from happyhorse.data.shards import Shards
 from happyhorse.flow import path, schedules
 from happyhorse.generate.denoiser import pad_tokens
 from happyhorse.model.lowrank import Adapted, names_of
@@ -30,6 +29,7 @@ from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
 from happyhorse.train.trajectories import Trajectories
+from happyhorse.train.windows import Sets
 
 STEADY = (0.9, 1.1)  # spread of a student's clips over that of the teacher's, within which it may be kept
 SOUND = (0.6, 1.25)  # beyond this it is saturating or collapsing, and more training makes it worse
@@ -84,7 +84,7 @@ class Setting:
     text: TextConfig
     weights: Weights
     steps: int
-    train: Shards
+    train: Sets
     heldout: Heldout
     codec: Codec | None = None
     channels: Tensor | None = None
@@ -98,10 +98,11 @@ class Setting:
     ) -> tuple[Told, dict[str, Tensor], torch.Generator]:
         """What the clips of a part of a step are told, their levels [B] by modality, and the generator for the rest.
 
-        Windows, conditions and shares of given modalities are those of flow training; a prompt is always told.
+        Windows, conditions, what stands beside clips and shares of given modalities are those of flow training; a
+        prompt is always told.
         """
         drawn = draw_windows(self.train, self.flow, self.text, loop, step, part, parts)
-        video, audio, texts, _, generator = drawn
+        video, audio, texts, _, beside, generator = drawn
         levels = path.draw_levels(len(video), self.flow.shifts, generator, self.flow.mixture)
         masks = draw_given(len(video), video.shape[2], self.flow.conditions, generator)
         given = {
@@ -109,7 +110,7 @@ class Setting:
         }
         none = [tokenize("", [], self.text, LATENT_FPS)] * len(video)
         words, nothing = (pad_tokens(some, self.text.features) for some in (texts, none))
-        return Told(words, nothing, given, {"video": video, "audio": audio}), levels, generator
+        return Told(words, nothing, given, {"video": video, "audio": audio}, beside), levels, generator
 
 
 def noise_like(clean: Mapping[str, Tensor], generator: torch.Generator) -> State:

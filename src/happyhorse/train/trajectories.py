@@ -1,12 +1,12 @@
 """Solutions of the guided teacher, made once and kept: from noise, over the levels of a student, to clean latents.
 
-A file holds a few clips of one length: their states at every level, what they were told, and what was given. The folder
-is named by everything that decides its content, so that a kept solution is never that of another teacher; making goes
-on where it stopped, and several processes share the work.
+A file holds a few clips of one length: their states at every level, what they were told, what was given, and what
+stands beside them. The folder is named by everything that decides its content, so that a kept solution is never that
+of another teacher; making goes on where it stopped, and several processes share the work.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from happyhorse.data.shards import cache_dir
 from happyhorse.files import write_atomic
+from happyhorse.generate.denoiser import Beside
 from happyhorse.model.lowrank import Adapted
 from happyhorse.precision import mixed
 from happyhorse.train.distill import MODALITIES, State, Told, Weights, sample
@@ -75,7 +76,9 @@ class Trajectories:
         words = tuple(held[key] for key in sorted(key for key in held if key.startswith("words")))
         given = {name: held[f"given_{name}"] for name in MODALITIES}
         clean = {name: x[:, -1] for name, x in states.items()}
-        return Told(words, tuple(torch.zeros_like(word) for word in words), given, clean), states
+        stands = {key.removeprefix("beside_"): held[key].float() for key in held if key.startswith("beside_")}
+        beside = Beside(**stands) if stands else None
+        return Told(words, tuple(torch.zeros_like(word) for word in words), given, clean, beside), states
 
 
 def make(
@@ -116,4 +119,7 @@ def _write(path: Path, told: Told, states: State) -> None:
     tensors: dict[str, Tensor] = {name: states[name].bfloat16().contiguous() for name in MODALITIES}
     tensors |= {f"given_{name}": told.given[name] for name in MODALITIES}
     tensors |= {f"words{i}": word.contiguous() for i, word in enumerate(told.words)}
+    if told.beside is not None:
+        stands = {part.name: getattr(told.beside, part.name) for part in fields(told.beside)}
+        tensors |= {f"beside_{name}": x.bfloat16() for name, x in stands.items() if x is not None}
     write_atomic(path, lambda hidden: save_file(tensors, hidden))

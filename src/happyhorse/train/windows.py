@@ -1,15 +1,58 @@
 """What a part of a training batch is cut from: latents of clips, their records, and windows of them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from happyhorse.data.batches import step_generator
 from happyhorse.data.edits import Edits
 from happyhorse.data.references import References
 from happyhorse.data.sets import Mixed
 from happyhorse.data.shards import Shards
+from happyhorse.train.conditions import ConditionConfig, Stands
+
+BESIDE_STREAM = 62  # random draws that all parts of a step agree on: what stands beside the clips
+
+
+@dataclass(frozen=True, eq=False)
+class Sets:
+    """Clips to learn from, and those of the steps that show something beside them, by what that is."""
+
+    clips: Shards | Mixed
+    beside: Mapping[Stands, Edits | References] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the folders that all of it is read from."""
+        every: list[Shards | Mixed] = [self.clips]
+        for some in self.beside.values():
+            every += [some.shards] if isinstance(some, Edits) else [some.clips, some.stills]
+        return [name for shards in every for name in shards.names]
+
+    def check(self, conditions: ConditionConfig) -> None:
+        """Raise ValueError where the shares of `conditions` ask for clips that are not there."""
+        if missing := [name for name in conditions.learnt if name not in self.beside]:
+            raise ValueError(
+                f"there are no clips for {' and '.join(missing)}: give them beside the others, or set their shares in "
+                "flow.flow.conditions to 0"
+            )
+
+    def batch(
+        self, conditions: ConditionConfig, size: int, parts: int, seed: int, step: int
+    ) -> tuple[Shards | Mixed | Edits | References, list[int], int]:
+        """The clips of a step and the set they are of, and how many pictures stand beside each where it is references.
+
+        There are `size` of them; of edits half as many, as each is seen beside its source, but one for each of `parts`.
+        """
+        stands, pictures = conditions.beside(step_generator(seed, step, BESIDE_STREAM))
+        if stands is None:
+            return self.clips, self.clips.batch(size, seed, step), 0
+        data = self.beside[stands]
+        return data, data.batch(max(parts, size // 2) if stands == "edit" else size, seed, step), pictures
 
 
 def read(
