@@ -11,17 +11,19 @@ from happyhorse.config import build as build_config
 from happyhorse.config import plain
 from happyhorse.model.attention import Window
 from happyhorse.model.horse import Horse, Near, initialise
-from happyhorse.model.presets import HORSE_15B, HORSE_15B_1080P, PONY, HorseConfig
+from happyhorse.model.presets import HORSE_15B, HORSE_15B_1080P, HorseConfig
 from happyhorse.model.tokens import Grid, coordinates
 
-TINY = dataclasses.replace(
-    PONY,
+TINY = HorseConfig(
     num_layers=3,
     hidden_size=32,
     head_dim=8,
+    num_query_groups=2,
     mm_layers=(0, 2),
     gelu7_layers=(0,),
     text_in_channels=6,
+    given_embedding=True,
+    param_dtype="fp32",
 )
 GRID, STEPS = Grid(3, 1, 2), 9
 

@@ -81,7 +81,7 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
     check_heads(ranks, heads)
     if ranks == 1:
         return horse
-    if horse.config.near_layers or horse.config.together_layers:
+    if horse.config.mixes:
         raise ValueError(
             "a network with near_layers or together_layers cannot be shared among processes; start one"
         )

@@ -59,7 +59,7 @@ class Horse(nn.Module):
         with `near_layers` or `together_layers`. Raises `ValueError` if one is missing, or if `given` reaches a
         network without that embedding.
         """
-        if (self.config.near_layers or self.config.together_layers) and grid is None:
+        if self.config.mixes and grid is None:
             raise ValueError(
                 "this network mixes tokens of one place or time; pass the grid of its video tokens"
             )

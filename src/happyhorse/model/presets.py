@@ -88,6 +88,11 @@ class HorseConfig:
         """Rotary frequencies per axis; three axes rotate 6/8 of the head width."""
         return self.head_dim // 8
 
+    @property
+    def mixes(self) -> bool:
+        """Whether some layers mix tokens by their places on the clip's grid."""
+        return bool(self.near_layers or self.together_layers)
+
     def experts(self, layer: int) -> int:
         """Sets of weights in `layer`: 3 (video, audio, text) or 1 (shared)."""
         return 3 if layer in self.mm_layers else 1
@@ -104,16 +109,3 @@ HORSE_15B = HorseConfig()
 
 HORSE_15B_1080P = HorseConfig(local_attn_layers=tuple(i for i in range(40) if i not in range(3, 32, 4)))
 """1080p super-resolution weights: eight global layers, thirty-two local ones."""
-
-PONY = HorseConfig(
-    num_layers=10,
-    hidden_size=256,
-    head_dim=64,
-    num_query_groups=2,
-    text_in_channels=256,
-    mm_layers=(0, 1, 8, 9),
-    gelu7_layers=(0, 1),
-    given_embedding=True,
-    param_dtype="fp32",
-)
-"""The small model trained by this repository."""

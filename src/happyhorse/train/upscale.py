@@ -22,6 +22,7 @@ from happyhorse.data.shards import Shards
 from happyhorse.flow import path, samplers, schedules
 from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
 from happyhorse.precision import mixed
+from happyhorse.train import emphasis
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_frames
@@ -38,6 +39,7 @@ class UpscaleConfig:
     `corruption` is an entry of the corruption table; `steps` and `shift` of the sampler, the shift also of training
     levels. Crops are `frames` latent frames of `rows` x `columns` latents, even numbers; the first frame of a share
     `first` of those that begin with the clip is given; a share `own` of the clips are of the base model's making.
+    An error counts by the deviation of its channel to the power `channel_power`: see `emphasis`.
     """
 
     corruption: int = 100
@@ -48,6 +50,7 @@ class UpscaleConfig:
     columns: int = 14
     first: float = 0.2
     own: float = 0.25
+    channel_power: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rows % 2 or self.columns % 2:
@@ -98,6 +101,7 @@ class UpscaleObjective:
                 f"latents of {sharp} and {enlarged} are no pair: give the same clips, the small ones enlarged to the "
                 "size of the others"
             )
+        self.channels = emphasis.weights(emphasis.deviations(train.sharp), settings.channel_power)
         self.explained = self.module.fit(self._pairs(min(FITTED, len(train.sharp))))
         self._compared: dict[str, Tensor] = {}
 
@@ -121,7 +125,7 @@ class UpscaleObjective:
     def _error(
         self, sharp: Tensor, guess: Tensor, given: Tensor, levels: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Errors [B] of the velocity at one level [B] a clip."""
+        """Errors [B] of the velocity at one level [B] a clip, channels weighted by `channel_power`."""
         noise, here = torch.randn(sharp.shape, generator=generator), where(self.module)
         sharp, guess, given, levels, noise = moved((sharp, guess, given, levels, noise), here)
         source = path.corrupt(guess, noise, self.settings.keep)
@@ -129,8 +133,9 @@ class UpscaleObjective:
         x = torch.where(given[:, None, :, None, None], sharp, x)
         with mixed(here.type, self.loop.autocast):
             predicted = self.module(x, guess, given)
-        target = path.velocity(sharp, source)
-        return path.loss(predicted.transpose(1, 2), target.transpose(1, 2), ~given)
+        wrong = (predicted - path.velocity(sharp, source)).transpose(1, 2)
+        wrong = wrong * self.channels.to(here).sqrt()[:, None, None]
+        return path.loss(wrong, torch.zeros_like(wrong), ~given)
 
     def _met(self, levels: Tensor) -> Tensor:
         """Levels in [0, 1] brought to those that the sampler meets, from its last one up."""
