@@ -117,6 +117,20 @@ def test_the_path_begins_at_the_corrupted_guess(objective):
     assert torch.allclose(corrupted, captured[0], atol=1e-5)
 
 
+def test_channels_count_by_their_weights(objective):
+    """An error in one channel alone, of a velocity that is 0 everywhere: it counts as much as the channel does."""
+    x = torch.zeros(2, 48, 2, 4, 4)
+    objective.module.forward = lambda x, guess, given: torch.cat([torch.ones_like(x[:, :1]), x[:, 1:] * 0], 1)
+    objective.settings = replace(objective.settings, corruption=0)  # next to no noise
+    objective.channels = torch.ones(48)
+    plain, weighted = torch.zeros(2), torch.zeros(2)
+    for found, first in ((plain, 1.0), (weighted, 9.0)):
+        objective.channels[0] = first
+        given, draw = torch.zeros(2, 2).bool(), torch.Generator().manual_seed(0)
+        found += objective._error(x, x, given, torch.ones(2), draw).detach()
+    assert weighted == pytest.approx(9 * plain, rel=0.05)
+
+
 def test_crops_of_both_are_of_the_same_place(objective):
     """The guess at a crop is the crop of the guess: its border is that of the picture, not of the crop."""
     whole = objective.module.guess(objective.train.enlarged[3][0][None].float())[0].detach()
