@@ -102,7 +102,7 @@ def test_rungs_show_what_stands_beside_clips(teacher, tmp_path, monkeypatch):
         sets.train.check(flow.conditions)
     edits = Edits(shards)
     sets = replace(sets, train=Sets(shards, {"edit": edits}))
-    assert sets.train.names == ["data", "data"]
+    assert sets.train.sources == 2 * [(["data"], len(shards))]
     told, levels, generator = sets.draw(LOOP, 0, 0, 1)
     results = [edits[i] for i in edits.batch(4, LOOP.seed, 0)]
     assert torch.equal(told.clean["video"], torch.stack([result[0] for result in results]).float())

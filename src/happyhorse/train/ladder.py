@@ -252,7 +252,7 @@ def _objective(
         told, _, generator = setting.draw(chunk, file, 0, 1)
         return told, noise_like(told.clean, generator)
 
-    made_by = [digest, setting.train.names, config.plain(solver), config.plain(setting.flow)]
+    made_by = [digest, setting.train.sources, config.plain(solver), config.plain(setting.flow)]
     key = config.fingerprint([*made_by, rung.loop.seed])
     return Trajectory(
         module, setting, rung, trajectories.make(key, rung.count, solver, module, draw, progress)

@@ -26,12 +26,12 @@ class Sets:
     beside: Mapping[Stands, Edits | References] = field(default_factory=dict)
 
     @property
-    def names(self) -> list[str]:
-        """Names of the folders that all of it is read from."""
+    def sources(self) -> list[tuple[list[str], int]]:
+        """The names of the folders that all of it is read from, and how many clips of them: what decides a draw."""
         every: list[Shards | Mixed] = [self.clips]
         for some in self.beside.values():
             every += [some.shards] if isinstance(some, Edits) else [some.clips, some.stills]
-        return [name for shards in every for name in shards.names]
+        return [(shards.names, len(shards)) for shards in every]
 
     def check(self, conditions: ConditionConfig) -> None:
         """Raise ValueError where the shares of `conditions` ask for clips that are not there."""
