@@ -5,6 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that has other things to do is slow to think of examples, and that is no fault of theirs.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 VOCABULARY = ["a", "the", "red", "blue", "ball", "bounces", "on", "wooden", "floor", "horse", "woman", "says"]
 
@@ -111,8 +116,8 @@ def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder, generator = tmp_path_factory.mktemp("weights"), torch.Generator().manual_seed(0)
     write_turbo(folder / "turbo_vae", generator)
-    for name, settings in DENOISERS.items():
-        write_denoiser(folder / name, settings, generator, name == "base", name == "540p_sr")
+    for name, sizes in DENOISERS.items():
+        write_denoiser(folder / name, sizes, generator, name == "base", name == "540p_sr")
     for part in ("Wan2.2-TI2V-5B-Diffusers/vae", "stable-audio-open-1.0/vae", "t5gemma-9b-9b-ul2"):
         place = folder / part
         place.mkdir(parents=True)

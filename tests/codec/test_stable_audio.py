@@ -15,7 +15,7 @@ def codec(published_15b):
     return load_stable_audio(published_15b / "stable-audio-open-1.0" / "vae", "cpu")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(3, 60), st.integers(2, 60), st.floats(0, 6.3))
 def test_waves_below_half_the_lower_rate_are_exact(count, target, phase):
     """A band-limited periodic wave is resampled without error, however the lengths relate."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from happyhorse.data.batches import epoch_order, indices, mixed, step_generator
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 50), st.integers(1, 20), st.integers(0, 2**31), st.integers(0, 30))
 def test_consecutive_batches_are_shuffled_epochs_laid_end_to_end(
     count: int, batch: int, seed: int, first: int
@@ -39,7 +39,7 @@ def test_draws_differ_by_step_and_stream_and_are_the_same_again() -> None:
     assert draws[1, 500, 63] == float(torch.rand((), generator=step_generator(1, 500, 63)))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=5), st.integers(1, 12), st.integers(0, 2**31))
 def test_a_batch_comes_from_one_set_and_an_epoch_from_all(counts: list[int], batch: int, seed: int) -> None:
     shares = [max(1, round(count / batch)) for count in counts]

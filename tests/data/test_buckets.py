@@ -11,7 +11,7 @@ from happyhorse.data.buckets import Bucket, Buckets, crop
 SIDES = st.integers(1, 16).map(lambda n: 32 * n)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(SIDES, SIDES, st.floats(0.2, 20))
 def test_every_bucket_can_be_encoded(width: int, height: int, seconds: float) -> None:
     buckets = Buckets(width, height, seconds)
@@ -39,7 +39,6 @@ def test_the_usual_buckets() -> None:
     assert [buckets.length(n) for n in (17, 32, 33, 72, 73, 5000)] == [17, 17, 33, 53, 73, 73]
 
 
-@settings(deadline=None)
 @given(st.integers(16, 5000), st.integers(16, 5000), SIDES, SIDES)
 def test_the_crop_is_the_largest_of_its_shape_in_the_middle(w: int, h: int, width: int, height: int) -> None:
     left, top, across, down = crop(w, h, Bucket(width, height, 5))

@@ -66,7 +66,7 @@ def test_a_table_that_cannot_be_read(tmp_path: Path, name: str, text: str, words
     assert name in str(caught.value)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_table_are_captions_or_one_sentence(tmp_path_factory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("any")

@@ -34,7 +34,7 @@ CAPTIONS = TEXT.filter(lambda text: not manifest.fault(" ".join(text.split()))).
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(CAPTIONS, min_size=1, max_size=3), TEXT, st.booleans())
 def test_what_is_written_is_read(tmp_path_factory, captions: list[str], source: str, sound: bool) -> None:
     path = tmp_path_factory.mktemp("manifest") / "m.jsonl"

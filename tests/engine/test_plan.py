@@ -130,7 +130,7 @@ def test_fewest_layers_visit():
         assert less.refusal is not None and "GB are free" in less.refusal
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(4, 150), st.floats(0, 60), st.sampled_from([(448, 256), (896, 512)]))
 def test_an_accepted_plan_fits_and_more_memory_never_hurts(memory, more, size):
     small, large = (

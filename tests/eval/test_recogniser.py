@@ -21,7 +21,7 @@ rows = st.lists(st.sampled_from("abc"), max_size=6)
 
 
 @given(rows, rows, rows)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_distance_is_a_metric(a, b, c):
     assert distance(a, b) == distance(b, a) and distance(a, a) == 0
     assert abs(len(a) - len(b)) <= distance(a, b) <= max(len(a), len(b))

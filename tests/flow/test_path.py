@@ -14,7 +14,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**31), batch=st.integers(1, 4), tokens=st.integers(1, 5), per_token=st.booleans())
 def test_a_velocity_gives_back_both_ends(seed, batch, tokens, per_token):
     rng = seeded(seed)

@@ -45,7 +45,7 @@ def test_it_starts_as_nothing():
     assert torch.equal(together(drawn=False)(x, grid, sizes), x)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(0, 4), st.data())
 def test_sound_is_heard_in_its_own_frame_and_a_frame_is_seen_in_its_own_sound(
     frames, rows, columns, beside, data

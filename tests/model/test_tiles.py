@@ -51,7 +51,7 @@ def test_what_is_out_of_reach_has_no_effect():
     st.integers(1, 5),
     st.integers(0, 4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_token_sees_itself_and_its_surroundings(frames, rows, columns, radius, tile, reach):
     grid = Grid(frames, rows, columns)
     asking, seen, back = _places(Tiles.over(grid, radius, tile, reach), frames, torch.device("cpu"))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
@@ -25,7 +25,6 @@ def test_features_coming_out_are_channel_fastest():
     assert where == [[7, 2, 3, 4]]
 
 
-@settings(deadline=None)
 @given(sizes, sizes, sizes, sizes, sizes)
 def test_the_round_trip_needs_the_features_turned(batch, channels, frames, rows, columns):
     latent = torch.arange(batch * channels * frames * rows * columns * 4, dtype=torch.float32)

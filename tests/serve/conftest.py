@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as examples
 
 pytest.importorskip("dbos", reason="serving is not installed: pip install 'happyhorse[serve]'")
 pytest.importorskip("fastapi", reason="serving is not installed: pip install 'happyhorse[serve]'")
@@ -23,10 +21,6 @@ from happyhorse.serve.jobs.records import Job, new_id
 from happyhorse.serve.service import Service, open_service
 from happyhorse.serve.settings import Settings
 from serving import Postgres, Server, free_port
-
-# A machine that has other things to do is slow to think of examples, and that is no fault of theirs.
-examples.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-examples.load_profile("patient")
 
 
 @pytest.fixture

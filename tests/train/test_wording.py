@@ -22,7 +22,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31))
 def test_no_word_is_said_more_often_than_before_but_those_that_mean_nothing(seed):
     found = Counter(reworded(CAPTION, seeded(seed)).split())
@@ -41,7 +41,7 @@ def test_words_and_order_change_as_often_as_they_should():
     assert 0.1 < moved < wording.SHUFFLE, "the last clause stands in front in some of those that are shuffled"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**31))
 def test_spoken_lines_stay_and_stay_in_order(seed):
     found = reworded('Yellow wall, a girl. woman: "" girl: "" (German).', seeded(seed))

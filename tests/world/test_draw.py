@@ -44,7 +44,7 @@ def shoelace(points: np.ndarray) -> float:
     return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-0.4, 0.4), st.floats(0.3, 0.7), st.floats(0.06, 0.2))
 def test_a_disc_has_its_area_and_its_center(x, y, r):
     canvas = blank()
@@ -53,7 +53,7 @@ def test_a_disc_has_its_area_and_its_center(x, y, r):
     assert center(canvas) == pytest.approx((x, y), abs=2e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-0.5, 0.2), st.floats(0.1, 0.5), st.floats(0.01, 0.5), st.floats(0.01, 0.4))
 def test_an_upright_rectangle_is_exact(x, y, wide, high):
     canvas = blank()
@@ -97,7 +97,7 @@ def scan_line_error(points: np.ndarray) -> float:
     return 2 * float(np.minimum(across / np.maximum(down, 1e-12) * h**2 / 8, across * h / 2).sum())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-0.4, 0.4), st.floats(-0.1, 0.1), st.floats(0, 6.3), st.booleans())
 @example(0.0, -0.08642921155002221, 4.224609375, False)  # an edge nearly along the lines
 def test_a_polygon_has_its_area_and_its_place(dx, dy, angle, reverse):

@@ -23,7 +23,7 @@ def at(times: float | np.ndarray, *sounds: tuple[str, float]) -> dict[str, np.nd
     return mouth(*line(*sounds), np.atleast_1d(np.asarray(times, float)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from(SYMBOLS), st.floats(0.012, 0.3)), min_size=1, max_size=12),
     st.floats(0, 0.04),
@@ -41,7 +41,7 @@ def test_shapes_stay_in_range_and_lips_meet_on_a_frame(sounds, phase):
         assert met.any() and (tracks["aperture"][met] == 0).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(SYMBOLS), st.floats(0.03, 0.3)), min_size=1, max_size=8))
 def test_a_mouth_is_closed_in_silence_and_moves_smoothly(sounds):
     times = np.arange(0, 5, 0.001)

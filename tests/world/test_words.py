@@ -55,7 +55,7 @@ def test_greetings_are_never_held_out():
         assert not any(words.heldout(phrase, language) for phrase in words.lexicon(language).phrases)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(speech.LANGUAGES)), st.booleans())
 def test_style_never_changes_the_split(seed, language, held):
     text = words.sentence(np.random.default_rng(seed), language, held)

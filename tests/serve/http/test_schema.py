@@ -54,7 +54,6 @@ def follow(operation, mode, real, checks) -> set[int]:
     @given(case=operation.as_strategy(generation_mode=mode), known=st.booleans())
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
