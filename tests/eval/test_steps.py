@@ -38,6 +38,8 @@ def test_teacher_and_student_make_the_same_clips(tiny_parts):
     assert guided.fields["guidance"] == 3 and guided.fields["audio_guidance"] == 4 and guided.passes == 2
     assert unguided.fields["guidance"] == student.fields["guidance"] == 1
     assert (unguided.fields["sampler"], student.fields["sampler"]) == ("unipc", "euler")
+    with pytest.raises(ValueError, match=r"give --model pony, which has one$"):
+        steps.variants("pony-base")
     with pytest.raises(ValueError, match="no student of few steps"):
         steps.variants(str(tiny_parts / "flow"))
 

@@ -145,6 +145,8 @@ def _play(path: Path, limit: int, cut: Callable[[Any, float], np.ndarray] | None
             if not container.streams.video:
                 raise UnusableError("no picture", "it has no video stream")
             return _decode(container, _Played(limit), cut)
+    except FileNotFoundError:
+        raise UnusableError("missing", "there is no such file; check the path") from None
     except (FFmpegError, OSError) as error:
         raise UnusableError(
             "unreadable", f"it cannot be decoded ({error.strerror}); convert it to MP4"

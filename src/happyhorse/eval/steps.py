@@ -38,9 +38,13 @@ class Variant:
 def variants(model: str) -> list[Variant]:
     """The guided and the unguided base of `model`, and its student. Raises ValueError where it has no student."""
     if "student" not in parts_of(model):
-        raise ValueError(
-            f"{model} has no student of few steps to compare; train one (happyhorse train distill --help)"
+        whole = model.removesuffix("-base")
+        remedy = (
+            f"give --model {whole}, which has one"
+            if model in packaged() and whole != model
+            else "train one (happyhorse train distill --help)"
         )
+        raise ValueError(f"{model} has no student of few steps to compare; {remedy}")
     base = f"{model}-base" if model in packaged() else str(Path(model) / "flow")
     small = {"upscale": False}
     own = {key: getattr(load_pony(base).request("anything"), key) for key in ("guidance", "audio_guidance")}
