@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
-# A machine that has other things to do is slow to think of examples, and that is no fault of theirs.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that has other things to do is slow, and that is no fault of an example.
+settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 VOCABULARY = ["a", "the", "red", "blue", "ball", "bounces", "on", "wooden", "floor", "horse", "woman", "says"]

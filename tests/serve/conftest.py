@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 pytest.importorskip("dbos", reason="serving is not installed: pip install 'happyhorse[serve]'")
 pytest.importorskip("fastapi", reason="serving is not installed: pip install 'happyhorse[serve]'")
@@ -21,6 +23,11 @@ from happyhorse.serve.jobs.records import Job, new_id
 from happyhorse.serve.service import Service, open_service
 from happyhorse.serve.settings import Settings
 from serving import Postgres, Server, free_port
+
+# Requests are drawn from whole schemas: thinking of one takes long by itself.
+patient = examples.get_profile("patient")
+examples.register_profile("serving", parent=patient, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("serving")
 
 
 @pytest.fixture
