@@ -75,8 +75,8 @@ def test_another_decoder_is_another_folder(codec, tmp_path):
 @pytest.mark.parametrize("seed", [0, 3])
 def test_large_and_small_renders_show_the_same_scene(seed):
     """What super-resolution rests on: the mean of four pixels of the large render is a pixel of the small one."""
-    small = ShardPlan(WORLD, "train", 4).clip(seed)
-    large = ShardPlan(WorldConfig(128, 64, 0.2, ("balls",)), "train", 4).clip(seed)
+    small = ShardPlan(WorldConfig(160, 96, 0.2, ("balls",)), "train", 4).clip(seed)
+    large = ShardPlan(WorldConfig(320, 192, 0.2, ("balls",)), "train", 4).clip(seed)
     assert small.record == large.record and np.array_equal(small.audio, large.audio)
-    mean = large.video.reshape(*small.video.shape[:2], 2, 64, 2, 3).mean((2, 4))
+    mean = large.video.reshape(*small.video.shape[:2], 2, 160, 2, 3).mean((2, 4))
     assert 10 * np.log10(255**2 / np.square(mean - small.video).mean()) > 35

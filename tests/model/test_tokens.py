@@ -25,27 +25,30 @@ def test_features_coming_out_are_channel_fastest():
     assert where == [[7, 2, 3, 4]]
 
 
-@given(sizes, sizes, sizes, sizes, sizes)
-def test_the_round_trip_needs_the_features_turned(batch, channels, frames, rows, columns):
-    latent = torch.arange(batch * channels * frames * rows * columns * 4, dtype=torch.float32)
-    latent = latent.view(batch, channels, frames, 2 * rows, 2 * columns)
-    grid = Grid.of(frames, 2 * rows, 2 * columns)
-    tokens = patchify(latent)
-    assert tokens.shape == (batch, grid.tokens, 4 * channels)
-    turned = tokens.unflatten(-1, (channels, 4)).transpose(-1, -2).flatten(-2)
-    assert torch.equal(unpatchify(turned, grid), latent)
-    if channels > 1:
-        assert not torch.equal(unpatchify(tokens, grid), latent)
+@given(sizes, sizes, sizes, sizes, sizes, st.integers(1, 3))
+def test_the_round_trip_needs_the_features_turned(batch, channels, frames, rows, columns, patch):
+    latent = torch.arange(batch * channels * frames * rows * columns * patch**2, dtype=torch.float32)
+    latent = latent.view(batch, channels, frames, patch * rows, patch * columns)
+    grid = Grid.of(frames, patch * rows, patch * columns, patch)
+    tokens = patchify(latent, patch)
+    assert tokens.shape == (batch, grid.tokens, patch**2 * channels)
+    turned = tokens.unflatten(-1, (channels, patch**2)).transpose(-1, -2).flatten(-2)
+    assert torch.equal(unpatchify(turned, grid, patch), latent)
+    if channels > 1 and patch > 1:
+        assert not torch.equal(unpatchify(tokens, grid, patch), latent)
 
 
 def test_odd_latents_are_refused():
     with pytest.raises(ValueError, match="multiples of 32 pixels"):
         patchify(torch.zeros(1, 48, 2, 7, 14))
+    with pytest.raises(ValueError, match="multiples of 48 pixels"):
+        patchify(torch.zeros(1, 48, 2, 6, 14), 3)
 
 
-def test_the_grid_of_the_pony():
-    grid = Grid.of(20, 8, 14)
-    assert (grid.frame_tokens, grid.tokens) == (28, 560)
+def test_a_grid_counts_tokens():
+    assert Grid.of(20, 8, 14).tokens == 560
+    grid = Grid.of(20, 8, 14, 1)
+    assert (grid.frame_tokens, grid.tokens) == (112, 2240)
 
 
 def times(coords: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,8 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from happyhorse import world
 from happyhorse.world import scene
@@ -82,6 +84,22 @@ def test_seeds_differ():
     for name in EASY:
         first, second = world.sample(0, 1.0, [name]), world.sample(1, 1.0, [name])
         assert (world.render(first, 64, 36, 25.0, 2) != world.render(second, 64, 36, 25.0, 2)).any()
+
+
+@given(st.floats(-5, 5), st.floats(0, 5), st.integers(0, 2**32))
+def test_what_no_caption_tells_stays_near_the_middle(low, width, seed):
+    drawn = scene.about(np.random.default_rng(seed), low, low + width)
+    assert abs(drawn - (low + width / 2)) <= scene.SPREAD * width / 2 + 1e-9
+
+
+def test_details_come_in_a_few_sets():
+    assert sorted({scene.details(seed) for seed in range(40)}) == list(range(scene.DETAILS))
+
+
+@pytest.mark.parametrize("name", ["balls", "hammer", "clock", "xylophone"])
+def test_when_things_happen_varies_widely(name):
+    first = [world.sample(seed, 3.0, [name]).events[0].sample / scene.RATE for seed in range(60)]
+    assert np.std(first) > 0.1, "or sound and picture would agree without listening to each other"
 
 
 def test_a_family_is_the_same_however_it_was_chosen():

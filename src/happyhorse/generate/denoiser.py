@@ -59,11 +59,16 @@ class Beside:
         """Of some clips only: a mask over them, or their places, any number of times."""
         return self._each(lambda part: part[chosen])
 
-    def tokens(self, rows: int) -> tuple[list[Float[Tensor, "B _ Cv"]], list[Float[Tensor, "B _ Ca"]]]:
-        """Tokens to stand after those of the video, and after those of the audio, of `rows` clips."""
+    def tokens(
+        self, rows: int, patch: int
+    ) -> tuple[list[Float[Tensor, "B _ Cv"]], list[Float[Tensor, "B _ Ca"]]]:
+        """Tokens to stand after those of the video, and after those of the audio, of `rows` clips.
+
+        A video token has `patch` x `patch` latent positions.
+        """
         videos = [] if self.references is None else [self.references.transpose(1, 2)]  # a picture is a frame
         videos += [] if self.video is None else [self.video]
-        video = [patchify(latents).expand(rows, -1, -1) for latents in videos]
+        video = [patchify(latents, patch).expand(rows, -1, -1) for latents in videos]
         return video, [] if self.audio is None else [self.audio.expand(rows, -1, -1)]
 
     @staticmethod
@@ -115,11 +120,12 @@ class Denoiser(nn.Module):
         `ids` and `times` are what `codec.text.tokenize` gives, padded with zeros; `given_*` say which latent frames
         and audio steps are clean conditions; what stands `beside` the clip, if anything, is all given.
         """
-        grid, beside = Grid.of(*video.shape[2:]), beside or Beside()
+        patch = self.horse.config.patch
+        grid, beside = Grid.of(*video.shape[2:], patch), beside or Beside()
         source = beside.video is not None
         coords = coordinates(grid, audio.shape[1], times, "clock", references=beside.pictures, source=source)
-        more_video, more_audio = beside.tokens(len(video))
-        seen, heard = torch.cat([patchify(video), *more_video], 1), torch.cat([audio, *more_audio], 1)
+        more_video, more_audio = beside.tokens(len(video), patch)
+        seen, heard = torch.cat([patchify(video, patch), *more_video], 1), torch.cat([audio, *more_audio], 1)
         given = [given_video.repeat_interleave(grid.frame_tokens, 1), given_audio]
         for place, more in ((1, more_video), (3, more_audio)):
             extra = sum(part.shape[1] for part in more)
@@ -134,7 +140,7 @@ class Denoiser(nn.Module):
             given=torch.cat(given, 1),
             grid=grid,
         )
-        return unpatchify(out_video[:, : grid.tokens], grid), out_audio[:, : audio.shape[1]]
+        return unpatchify(out_video[:, : grid.tokens], grid, patch), out_audio[:, : audio.shape[1]]
 
     def pace(self, name: str) -> float:
         """Factor on the learning rate of the parameter `name`: shares of neighbours are few, small and learnt last."""

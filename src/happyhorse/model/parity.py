@@ -66,8 +66,9 @@ def velocities(
             f"text_length {text_length} lies outside the {text.shape[1]} rows of text; shorten it"
         )
 
-    grid = Grid.of(*video_latent.shape[2:])
-    tokens = patchify(video_latent), audio_latent, text[:, :text_length]
+    patch = horse.config.patch
+    grid = Grid.of(*video_latent.shape[2:], patch)
+    tokens = patchify(video_latent, patch), audio_latent, text[:, :text_length]
     for name, given, wanted in zip(
         ("video_latent", "audio_latent", "text"),
         (t.shape[-1] for t in tokens),
@@ -79,7 +80,7 @@ def velocities(
     places = coordinates(grid, audio_latent.shape[1], text_length, coords, device=video_latent.device)
     reach = Window(grid.frame_tokens, LOCAL_RADIUS if window is None else window)
     video, audio = horse(*tokens, places, window=reach)
-    return unpatchify(video, grid), audio
+    return unpatchify(video, grid, patch), audio
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

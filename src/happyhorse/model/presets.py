@@ -24,6 +24,9 @@ _LAYER_FIELDS = (
 class HorseConfig:
     """Every number of the denoiser. The defaults are those of the 15B base and distilled models.
 
+    `patch` is how many latent rows and columns a video token has, so that `video_in_channels` is its square times the
+    channels of the codec.
+
     Fields ending in `_layers` list layer indices, 0 being the first: `mm_layers` hold one set of weights per
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
@@ -44,6 +47,7 @@ class HorseConfig:
     video_in_channels: int = 192
     audio_in_channels: int = 64
     text_in_channels: int = 3584
+    patch: int = 2
     mm_layers: tuple[int, ...] = (0, 1, 2, 3, 36, 37, 38, 39)
     local_attn_layers: tuple[int, ...] = ()
     gelu7_layers: tuple[int, ...] = (0, 1, 2, 3)
@@ -74,6 +78,11 @@ class HorseConfig:
         if self.head_dim % 8:
             raise ValueError(
                 f"head_dim {self.head_dim} must be a multiple of 8: rotary bands are head_dim / 8"
+            )
+        if self.patch < 1 or self.video_in_channels % self.patch**2:
+            raise ValueError(
+                f"video_in_channels {self.video_in_channels} are not those of {self.patch} x {self.patch} latent "
+                "positions; set it to patch * patch times the channels of the codec"
             )
         if self.param_dtype not in ("bf16", "fp32"):
             raise ValueError(f'param_dtype {self.param_dtype!r} is unknown; use "bf16" or "fp32"')

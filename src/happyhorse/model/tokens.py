@@ -1,7 +1,8 @@
 """Latents to tokens, tokens to velocities, and where each token sits in time and space.
 
 A sequence is `[video | audio | text]` without separators (15B spec section 3.1). A video token is a patch of
-1 x 2 x 2 latent positions, an audio token one latent step, a text token one embedding of the text encoder.
+1 x 2 x 2 latent positions in the 15B and a single one in the pony (decision 0021), an audio token one latent step, a
+text token one embedding of the text encoder.
 Positions of all three are measured in latent video frames, so that sound, picture and words share one clock.
 """
 
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 PATCH = 2
-"""Latent rows and latent columns per video token."""
+"""Latent rows and latent columns per video token of the 15B."""
 
 SOURCE = -256.0
 """Latent frames by which a clip to edit lies before the clip that is made of it: earlier than any word of a caption."""
@@ -34,14 +35,17 @@ class Grid:
     columns: int
 
     @classmethod
-    def of(cls, frames: int, latent_rows: int, latent_columns: int) -> "Grid":
-        """The grid of a latent [C, frames, latent_rows, latent_columns]. Raises `ValueError` on an odd side."""
-        if latent_rows % PATCH or latent_columns % PATCH:
+    def of(cls, frames: int, latent_rows: int, latent_columns: int, patch: int = PATCH) -> "Grid":
+        """The grid of a latent [C, frames, latent_rows, latent_columns].
+
+        Raises `ValueError` on a side that is not of whole patches.
+        """
+        if latent_rows % patch or latent_columns % patch:
             raise ValueError(
-                f"a latent of {latent_rows} x {latent_columns} cannot be cut into {PATCH} x {PATCH} patches; "
-                "choose a picture size whose sides are multiples of 32 pixels"
+                f"a latent of {latent_rows} x {latent_columns} cannot be cut into {patch} x {patch} patches; "
+                f"choose a picture size whose sides are multiples of {16 * patch} pixels"
             )
-        return cls(frames, latent_rows // PATCH, latent_columns // PATCH)
+        return cls(frames, latent_rows // patch, latent_columns // patch)
 
     @property
     def frame_tokens(self) -> int:
@@ -54,26 +58,31 @@ class Grid:
         return self.frames * self.frame_tokens
 
 
-def patchify(latent: Float[Tensor, "B C T Y X"]) -> Float[Tensor, "B Lv Cv"]:
-    """Cut a video latent into tokens: raster order, features channel-*slowest*, index `4 c + 2 dy + dx`.
+def patchify(latent: Float[Tensor, "B C T Y X"], patch: int = PATCH) -> Float[Tensor, "B Lv Cv"]:
+    """Cut a video latent into tokens: raster order, features channel-*slowest*, of the 15B index `4 c + 2 dy + dx`.
 
     The velocity uses another order, see `unpatchify`: the asymmetry is part of the published weights (15B spec
     section 3.2).
     """
-    Grid.of(*latent.shape[2:])
-    return rearrange(latent, "b c t (r p) (s q) -> b (t r s) (c p q)", p=PATCH, q=PATCH)
+    Grid.of(*latent.shape[2:], patch)
+    return rearrange(latent, "b c t (r p) (s q) -> b (t r s) (c p q)", p=patch, q=patch)
 
 
-def unpatchify(velocity: Float[Tensor, "B Lv Cv"], grid: Grid) -> Float[Tensor, "B C T Y X"]:
-    """Assemble video velocities into a latent; features are channel-*fastest*, index `(2 dy + dx) C + c`."""
+def unpatchify(
+    velocity: Float[Tensor, "B Lv Cv"], grid: Grid, patch: int = PATCH
+) -> Float[Tensor, "B C T Y X"]:
+    """Assemble video velocities into a latent.
+
+    Features are channel-*fastest*, of the 15B index `(2 dy + dx) C + c`.
+    """
     return rearrange(
         velocity,
         "b (t r s) (p q c) -> b c t (r p) (s q)",
         t=grid.frames,
         r=grid.rows,
         s=grid.columns,
-        p=PATCH,
-        q=PATCH,
+        p=patch,
+        q=patch,
     )
 
 

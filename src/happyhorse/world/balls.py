@@ -14,7 +14,7 @@ from happyhorse.world import rooms, sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import darker
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import DETAILS, RATE, Event, Scene, about
 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black")
 SIZES = {"small": 0.068, "medium": 0.100, "big": 0.142}
@@ -131,19 +131,19 @@ def _drop(
     seconds: float,
 ) -> Ball:
     """A ball that stays within the lane and the picture; when it first hits the floor varies widely."""
-    radius = SIZES[size] * rng.uniform(0.95, 1.05)
-    ground = rng.uniform(0.80, 0.90)
+    radius = SIZES[size] * about(rng, 0.95, 1.05)
+    ground = about(rng, 0.80, 0.90)
     ceiling = ground - 2 * radius - 0.03
     height = rng.uniform(0.25, 1.0) * ceiling
     rise = rng.uniform(-1.0, 1.0)
     rise = rise * sqrt(2 * gravity * (ceiling - height)) if rise > 0 else rise * 1.2
     room = lane[1] - lane[0] - 2 * radius
-    vx, times = rng.uniform(-0.45, 0.45), np.linspace(0.0, seconds, 200)
+    vx, times = about(rng, -0.45, 0.45), np.linspace(0.0, seconds, 200)
     wide = float(np.ptp(fly(height, rise, vx, gravity, floor, seconds).at(times)[0]))
     flight = fly(height, rise, vx * min(1.0, room / max(wide, 1e-9)), gravity, floor, seconds)
     path = flight.at(times)[0]
     slack = max(room - float(np.ptp(path)), 0.0)
-    left = lane[0] + radius - float(path.min()) + rng.uniform(0.0, slack)
+    left = lane[0] + radius - float(path.min()) + about(rng, 0.0, slack)
     return Ball(color, size, radius, ground, left, flight)
 
 
@@ -156,7 +156,7 @@ def make(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     sizes = [list(SIZES)[i] for i in rng.permutation(len(SIZES))[:count]]
     wall = [name for name in rooms.WALLS if name not in colors][rng.integers(len(rooms.WALLS) - count)]
     decor = rooms.DECORS[rng.integers(len(rooms.DECORS))]
-    base, room_seed = rng.uniform(0.62, 0.72), int(rng.integers(2**31))
+    base, room_seed = about(rng, 0.62, 0.72), int(rng.integers(DETAILS))
     light = (-0.4 if rng.random() < 0.5 else 0.4, -0.5)
     lanes = [(-0.56, 0.56)] if count == 1 else [(-0.58, -0.01), (0.01, 0.58)]
     balls = [

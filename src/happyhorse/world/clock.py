@@ -7,7 +7,7 @@ from happyhorse.world.captions import PACE, wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import COLORS, darker, lighter
 from happyhorse.world.rooms import WALLS, paint_wall
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 
 CAPTIONS = (
     "a ticking clock",
@@ -39,19 +39,19 @@ def make_clock(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     decor = str(rng.choice(["plain", "stripes", "panels", "bricks"]))
     hand = str(rng.choice([c for c in ("red", "blue", "green", "orange", "purple") if c != color]))
     pendulum = bool(rng.random() < 0.5)
-    radius = float(rng.uniform(0.24, 0.29) if pendulum else rng.uniform(0.30, 0.40))
+    radius = about(rng, 0.24, 0.29) if pendulum else about(rng, 0.30, 0.40)
     cx, cy = (
-        float(rng.uniform(-0.09, 0.09)),
-        float(rng.uniform(0.32, 0.36) if pendulum else rng.uniform(0.46, 0.54)),
+        about(rng, -0.09, 0.09),
+        about(rng, 0.32, 0.36) if pendulum else about(rng, 0.46, 0.54),
     )
-    hour = float(rng.uniform(0, 2 * np.pi))
+    hour = about(rng, 1.62, 1.78) * np.pi  # about ten past ten
     minute = hour * 12
     start = int(rng.integers(0, 12))
-    swing = float(rng.uniform(0.28, 0.42))
+    swing = about(rng, 0.28, 0.42)
     drop = 0.90 - cy
 
     def backdrop(canvas: Canvas) -> None:
-        paint_wall(canvas, paper, decor, 1.0, np.random.default_rng([seed, 3]))
+        paint_wall(canvas, paper, decor, 1.0, np.random.default_rng([details(seed), 3]))
         case = radius * 1.16
         if pendulum:
             canvas.rect(

@@ -8,7 +8,7 @@ from happyhorse.world import sound
 from happyhorse.world.captions import PACE, wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import darker, lighter, mix
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 from happyhorse.world.scenery import hill, moon, pine, stars
 
 MOONS = {"full": ("a full moon", "a round moon"), "crescent": ("a crescent moon", "a thin moon")}
@@ -48,11 +48,12 @@ def make_crickets(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     pitch = float(rng.uniform(3400, 4800))
     glowing = bool(rng.random() < 0.65)
     way = int(rng.choice([-1, 1]))
-    cx, cy = float(rng.uniform(-0.20, 0.20)), float(rng.uniform(0.66, 0.74))
-    size = float(rng.uniform(0.85, 1.1))
-    mx, my = float(rng.uniform(0.12, 0.40)) * rng.choice([-1, 1]), float(rng.uniform(0.16, 0.26))
+    cx, cy = about(rng, -0.20, 0.20), about(rng, 0.66, 0.74)
+    size = about(rng, 0.85, 1.1)
+    mx, my = about(rng, 0.12, 0.40) * rng.choice([-1, 1]), about(rng, 0.16, 0.26)
     body = INSECTS[color]
-    flies = rng.uniform([-0.8, 0.36, 0.0, 0.5], [0.8, 0.92, 6.28, 1.0], (9, 4))
+    form = np.random.default_rng([details(seed), 4])
+    flies = form.uniform([-0.8, 0.36, 0.0, 0.5], [0.8, 0.92, 6.28, 1.0], (9, 4))
     sky, glow = "night", (0.13, 0.17, 0.36)
 
     def wings(times: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ def make_crickets(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return 0.12 + 0.88 * np.exp(-np.maximum(age - 0.08, 0) / 0.13) * (count > 0)
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         canvas.gradient(sky, glow)
         stars(canvas, draws, 55, 0.55)
         moon(canvas, mx, my, 0.11, phase)

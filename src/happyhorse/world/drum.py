@@ -9,7 +9,7 @@ from happyhorse.world.captions import PACE, wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import COLORS, darker, lighter
 from happyhorse.world.rooms import FLOORS, WALLS, paint_floor, paint_wall
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 
 RHYTHMS = {
     "steady": ("a steady beat", "even beats"),
@@ -54,19 +54,19 @@ def make_drum(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     paper, ground = str(rng.choice([c for c in WALLS if c != color])), str(rng.choice(FLOORS))
     decor = str(rng.choice(["plain", "stripes", "panels", "bricks"]))
     trim = str(rng.choice([c for c in ("gold", "white", "black", "red") if c != color]))
-    wide = float(rng.uniform(0.30, 0.37) if size == "big" else rng.uniform(0.19, 0.24))
-    high = wide * float(rng.uniform(1.1, 1.3) if size == "big" else rng.uniform(0.8, 1.0))
+    wide = about(rng, 0.30, 0.37) if size == "big" else about(rng, 0.19, 0.24)
+    high = wide * (about(rng, 1.1, 1.3) if size == "big" else about(rng, 0.8, 1.0))
     flat = 0.30 * wide
-    cx, base = float(rng.uniform(-0.10, 0.10)), float(rng.uniform(0.86, 0.90))
+    cx, base = about(rng, -0.10, 0.10), about(rng, 0.86, 0.90)
     skin = base - high
-    floor = float(rng.uniform(0.66, 0.76))
+    floor = about(rng, 0.66, 0.76)
     tips = np.array([[cx - 0.36 * wide, skin], [cx + 0.36 * wide, skin + 0.02]])
     grips = np.array([[cx - wide - 0.15, skin - 0.17], [cx + wide + 0.15, skin - 0.16]])
     times_of = [onsets[np.array(hands) == hand] for hand in (0, 1)]
     seam = np.linspace(-1.0, 1.0, 9)
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         paint_wall(canvas, paper, decor, floor, draws)
         paint_floor(canvas, ground, floor, draws)
         canvas.ellipse(cx + 0.03, base, 1.15 * wide, 1.2 * flat, "black", alpha=0.35, soft=0.10)

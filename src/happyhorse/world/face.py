@@ -18,7 +18,7 @@ from happyhorse.world.pen import Place
 from happyhorse.world.phrasing import dialogue_captions, face_captions
 from happyhorse.world.portrait import MOUTH_Y, Look
 from happyhorse.world.puppet import Puppet
-from happyhorse.world.scene import RATE, Event, Line, Scene
+from happyhorse.world.scene import RATE, Event, Line, Scene, about
 from happyhorse.world.speaker import Speaker, draw_speaker
 
 Facts = dict[str, str | int | float]
@@ -36,10 +36,10 @@ def make(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     room = max(seconds - utterance.seconds - _LEAD - _TAIL, 0.0)
     start = _LEAD + room * float(rng.beta(1.1, 1.4))
     place = Place(
-        float(rng.uniform(-0.11, 0.11)),
-        float(rng.uniform(0.47, 0.50)),
-        float(rng.uniform(0.70, 0.78)) * (0.95 if look.child else 1.0),
-        float(rng.uniform(-0.05, 0.05)),
+        about(rng, -0.11, 0.11),
+        about(rng, 0.47, 0.50),
+        about(rng, 0.70, 0.78) * (0.95 if look.child else 1.0),
+        about(rng, -0.05, 0.05),
     )
     speaker = draw_speaker(rng, look, place, language, text, utterance, start, seconds)
     background = _other(rng, _BACKGROUNDS, look.shirt)
@@ -72,10 +72,10 @@ def make_dialogue(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     for index, (look, (text, utterance), start) in enumerate(zip(looks, said, starts, strict=True)):
         side = -1 if (index == 0) == left_first else 1
         place = Place(
-            side * float(rng.uniform(0.27, 0.33)),
-            float(rng.uniform(0.50, 0.54)),
-            float(rng.uniform(0.52, 0.56)) * (0.94 if look.child else 1.0),
-            float(rng.uniform(-0.04, 0.04)),
+            side * about(rng, 0.27, 0.33),
+            about(rng, 0.50, 0.54),
+            about(rng, 0.52, 0.56) * (0.94 if look.child else 1.0),
+            about(rng, -0.04, 0.04),
         )
         speakers.append(draw_speaker(rng, look, place, language, text, utterance, start, seconds))
     background = _other(rng, _BACKGROUNDS, looks[0].shirt, looks[1].shirt)

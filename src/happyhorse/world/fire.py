@@ -6,7 +6,7 @@ from happyhorse.world import sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import darker, mix
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 from happyhorse.world.scenery import hill, pine, stars
 
 PLACES = {
@@ -49,9 +49,9 @@ def make_fire(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     """A campfire at night or dusk; its flames and its roar follow one curve, and each pop is a burst of sparks."""
     place, size = str(rng.choice(list(PLACES))), str(rng.choice(list(SIZES)))
     time_of_day, crackle = str(rng.choice(list(WHEN))), str(rng.choice(list(CRACKLE)))
-    cx, base = float(rng.uniform(-0.16, 0.16)), float(rng.uniform(0.80, 0.87))
-    tall = float(rng.uniform(0.30, 0.38) if size == "small" else rng.uniform(0.48, 0.60))
-    wide = tall * float(rng.uniform(0.36, 0.44))
+    cx, base = about(rng, -0.16, 0.16), about(rng, 0.80, 0.87)
+    tall = about(rng, 0.30, 0.38) if size == "small" else about(rng, 0.48, 0.60)
+    wide = tall * about(rng, 0.36, 0.44)
     gap = float(rng.uniform(0.5, 0.8) if crackle == "soft" else rng.uniform(0.18, 0.30))
     pops = np.cumsum(0.09 + rng.exponential(gap - 0.09, int(2 * seconds / gap) + 4)) + rng.uniform(0.0, 0.4)
     pops = np.round(pops[pops < seconds - 0.08] * RATE) / RATE
@@ -60,17 +60,18 @@ def make_fire(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         [cx + rng.uniform(-0.5, 0.5, len(pops)) * wide, np.full(len(pops), base - 0.08)], axis=1
     )
     throw = rng.uniform([-0.65, 0.7, 0.25], [0.65, 1.4, 0.6], (len(pops), 9, 3))
-    wave = rng.uniform([1.0, 0.0], [4.5, 6.28], (5, 2))
+    form = np.random.default_rng([details(seed), 4])
+    wave = form.uniform([1.0, 0.0], [4.5, 6.28], (5, 2))
     tongues = np.stack(
         [
             np.array([-0.62, -0.30, 0.05, 0.36, 0.66]),
-            rng.uniform([0.5, 0.72, 0.9, 0.66, 0.45], [0.7, 0.95, 1.0, 0.9, 0.65]),
-            rng.uniform(0.38, 0.52, 5),
-            rng.uniform(0, 6.28, 5),
+            form.uniform([0.5, 0.72, 0.9, 0.66, 0.45], [0.7, 0.95, 1.0, 0.9, 0.65]),
+            form.uniform(0.38, 0.52, 5),
+            form.uniform(0, 6.28, 5),
         ]
     )
-    embers = rng.uniform([-0.5, 0.0, 0.25, 0.0], [0.5, 1.0, 0.5, 6.28], (7, 4))
-    lick = rng.uniform(5.5, 8.5)
+    embers = form.uniform([-0.5, 0.0, 0.25, 0.0], [0.5, 1.0, 0.5, 6.28], (7, 4))
+    lick = form.uniform(5.5, 8.5)
 
     def blaze(times: np.ndarray) -> np.ndarray:
         """[F] height of the fire relative to its mean, about 0.7..1.3: slow swelling, and a jump at every pop."""
@@ -82,7 +83,7 @@ def make_fire(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return level
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         night = time_of_day == "night"
         canvas.gradient(
             "night" if night else darker("dusk", 0.2),

@@ -7,7 +7,7 @@ from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import COLORS, darker, lighter
 from happyhorse.world.rooms import WALLS, paint_wall
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 
 PLANKS = {
     "light": (0.86, 0.68, 0.45),
@@ -50,10 +50,10 @@ def make_hammer(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     wood, paper = str(rng.choice(list(PLANKS))), str(rng.choice(WALLS))
     decor = str(rng.choice(["plain", "stripes", "panels", "bricks"]))
     side = int(rng.choice([-1, 1]))
-    nail_x = -side * float(rng.uniform(0.14, 0.28))
-    plank = float(rng.uniform(0.77, 0.84))
-    reach = float(rng.uniform(0.46, 0.56))
-    standing = float(rng.uniform(0.17, 0.22))
+    nail_x = -side * about(rng, 0.14, 0.28)
+    plank = about(rng, 0.77, 0.84)
+    reach = about(rng, 0.46, 0.56)
+    standing = about(rng, 0.17, 0.22)
     bite = rng.uniform(0.7, 1.3, count)
     depth = (
         np.concatenate([[0.0], np.cumsum(bite)])
@@ -64,10 +64,10 @@ def make_hammer(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     tone = PLANKS[wood]
     face = 0.125  # from the middle of the hammer's head to the face that hits
     # as high as the picture allows
-    lift = float(np.arcsin((plank - standing - face - 0.17) / reach) * rng.uniform(0.8, 1.0))
+    lift = float(np.arcsin((plank - standing - face - 0.17) / reach) * about(rng, 0.8, 1.0))
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         paint_wall(canvas, paper, decor, 1.0, draws)
         edge = canvas.aspect / 2 + 0.1
         canvas.rect(-edge, plank, edge, 1.1, lighter(tone, 0.05), to=darker(tone, 0.25))

@@ -18,7 +18,7 @@ from happyhorse.world.gait import GAITS, LEGS, Gait
 from happyhorse.world.horse_figure import COATS, FAR_SIDE, Frame
 from happyhorse.world.landscape import LANDS, SKIES, Landscape
 from happyhorse.world.palette import rgb
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import DETAILS, RATE, Event, Scene, about, details
 
 STREAM = {"walk": 0.10, "trot": 0.45, "gallop": 0.95}
 """How far mane and tail stream behind the horse, 0..1."""
@@ -59,9 +59,9 @@ def make(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     land, sky = LANDS[rng.integers(len(LANDS))], SKIES[rng.integers(len(SKIES))]
     gait, direction = GAITS[name], 1 if rng.random() < 0.5 else -1
     period, start = rng.uniform(*gait.period), rng.random()
-    size, ground = rng.uniform(0.40, 0.50), rng.uniform(0.85, 0.91)
-    x0, drift = rng.uniform(-0.10, 0.10), rng.uniform(-0.03, 0.03)
-    scenery = Landscape(land, sky, rng.uniform(0.48, 0.60), ground, int(rng.integers(2**31)))
+    size, ground = about(rng, 0.40, 0.50), about(rng, 0.85, 0.91)
+    x0, drift = about(rng, -0.10, 0.10), about(rng, -0.03, 0.03)
+    scenery = Landscape(land, sky, about(rng, 0.48, 0.60), ground, int(rng.integers(DETAILS)))
     speed = direction * gait.speed(period) * size - drift  # of the ground, to the left
     tint = np.sqrt(scenery.tint)  # eyes follow the horse: it is lit a little better than the land
     colors = horse_figure.dress(coat, tint)
@@ -163,7 +163,7 @@ def _dust(
 
 def _rain(canvas: Canvas, seed: int, t: float, speed: float) -> None:
     """Falling streaks, slanted by the way the picture moves."""
-    rng = np.random.default_rng([seed, 3])
+    rng = np.random.default_rng([details(seed), 3])
     x, y, fall = rng.uniform(-1.1, 1.1, 60), rng.uniform(0.0, 1.15, 60), rng.uniform(1.9, 2.4, 60)
     slant = -0.25 * speed / fall
     y = (y + fall * t) % 1.15 - 0.1

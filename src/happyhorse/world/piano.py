@@ -9,7 +9,7 @@ from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import PALETTE, darker, lighter, mix
 from happyhorse.world.rooms import BACKGROUNDS, paint_background
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about
 
 PIANOS = ("black", "white", "brown", "red", "blue", "green", "pink", "purple")
 LIGHTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink")
@@ -44,12 +44,12 @@ def make_piano(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     color = str(rng.choice(PIANOS))
     background = str(rng.choice([c for c in BACKGROUNDS if c != color]))
     light = str(rng.choice([c for c in LIGHTS if c != color]))
-    wide = float(rng.uniform(0.104, 0.120))
-    top, front = float(rng.uniform(0.46, 0.53)), float(rng.uniform(0.88, 0.93))
+    wide = about(rng, 0.104, 0.120)
+    top, front = about(rng, 0.46, 0.53), about(rng, 0.88, 0.93)
     tonic = KEYS[key]
     played = {step: tonic + melody.semitone(step) for step in range(8)}
     middle = (_key_place(played[0]) + _key_place(played[7])) / 2
-    centre = float(rng.uniform(-0.03, 0.03))
+    centre = about(rng, -0.03, 0.03)
     split = top + 0.60 * (front - top)
     spot = {step: (_key_place(midi) - middle) * wide + centre for step, midi in played.items()}
     black = {step: midi % 12 not in melody.MAJOR for step, midi in played.items()}

@@ -9,7 +9,7 @@ from happyhorse.world import sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import Color, darker, lighter, mix
-from happyhorse.world.scene import Scene
+from happyhorse.world.scene import Scene, about, details
 from happyhorse.world.scenery import cloud, hill, house, pine
 
 HOUSES = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "gray", "brown")
@@ -73,7 +73,7 @@ def rainfall(rng: np.random.Generator, force: str, seconds: float, ground: float
         speed=1.5 + 1.1 * near,
         length=(0.06 + 0.10 * near) * (0.8 if force == "light" else 1.0),
         near=near,
-        slant=float(rng.uniform(-0.22, 0.22)),
+        slant=about(rng, -0.22, 0.22),
         rank=rng.permutation(count) / count,
         splashes=np.concatenate([moments[:, None], place], axis=1),
         splash_rank=rng.random(splashes),
@@ -141,10 +141,10 @@ def make_rain(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     course = str(rng.choice(list(COURSES), p=[0.5, 0.25, 0.25]))
     color = str(rng.choice(HOUSES))
     roof = str(rng.choice([c for c in ROOFS if c != color]))
-    x, base = float(rng.uniform(-0.20, 0.20)), float(rng.uniform(0.80, 0.88))
-    size = float(rng.uniform(0.42, 0.56))
+    x, base = about(rng, -0.20, 0.20), about(rng, 0.80, 0.88)
+    size = about(rng, 0.42, 0.56)
     ground = base - 0.06
-    rain = rainfall(rng, force, seconds, ground + 0.03)
+    rain = rainfall(np.random.default_rng([details(seed), 4]), force, seconds, ground + 0.03)
     turn, quick = float(rng.uniform(0.3, 0.65)) * seconds, float(rng.uniform(0.25, 0.45))
     night = time_of_day == "night"
     dim = 0.55 if night else 0.08
@@ -157,7 +157,7 @@ def make_rain(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return 0.10 + 0.90 * (step if course == "starting" else 1 - step)
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         top, low = (
             ("night", mix("night", "overcast", 0.28)) if night else (darker("overcast", 0.30), "overcast")
         )

@@ -22,6 +22,11 @@ FPS = 25
 RATE = 16_000
 """Samples a second of a clip, where nothing else is asked for; event times are counted in them."""
 
+SPREAD = 0.25
+"""Share of its range within which a number falls that no caption tells (decision 0022)."""
+DETAILS = 4
+"""How many sets of details there are that no caption tells: shades of bricks, blades of grass, the crown of a tree."""
+
 Attributes = Mapping[str, str | int | float]
 
 
@@ -129,6 +134,17 @@ FAMILIES: tuple[str, ...] = tuple(TABLE)
 def available() -> tuple[str, ...]:
     """The families whose requirements are installed, in the order of FAMILIES."""
     return tuple(name for name, family in TABLE.items() if family.available)
+
+
+def about(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number that no caption tells, such as where a clock hangs: uniform in the middle SPREAD of low..high."""
+    middle, half = (low + high) / 2, SPREAD * (high - low) / 2
+    return float(rng.uniform(middle - half, middle + half))
+
+
+def details(seed: int) -> int:
+    """Which of the DETAILS sets of details the scene of a seed has, 0 .. DETAILS - 1."""
+    return seed % DETAILS
 
 
 def sample(seed: int, seconds: float = 3.0, families: str | Sequence[str] | None = None) -> Scene:

@@ -6,7 +6,7 @@ from happyhorse.world import sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import COLORS, darker, lighter, mix
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 from happyhorse.world.scenery import REACH, cloud, moon, stars
 
 FORCES = {"gentle": ("gentle", "small", "calm"), "big": ("big", "strong", "high")}
@@ -50,10 +50,11 @@ def make_sea(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     )
     power = rng.uniform(0.75, 1.1, len(breaks))
     run = 0.10 if force == "gentle" else 0.17
-    horizon, shore = float(rng.uniform(0.32, 0.42)), float(rng.uniform(0.70, 0.74))
-    light = float(rng.uniform(-0.38, 0.38))
-    boat = float(rng.uniform(-0.4, 0.4))
-    ripple, phase = rng.uniform(3, 7, 3), rng.uniform(0, 2 * np.pi, 3)
+    horizon, shore = about(rng, 0.32, 0.42), about(rng, 0.70, 0.74)
+    light = about(rng, -0.38, 0.38)
+    boat = about(rng, -0.4, 0.4)
+    form = np.random.default_rng([details(seed), 4])
+    ripple, phase = form.uniform(3, 7, 3), form.uniform(0, 2 * np.pi, 3)
     night, sunset = time_of_day == "night", time_of_day == "sunset"
     top, low = SKIES[time_of_day]
     deep = (
@@ -106,7 +107,7 @@ def make_sea(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return roar, hiss
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         canvas.gradient(top, low, 0.0, horizon)
         if night:
             stars(canvas, draws, 50, horizon - 0.03)

@@ -9,7 +9,7 @@ from happyhorse.world.captions import PACE, wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import COLORS, darker, lighter, mix
 from happyhorse.world.rooms import WALLS, wall_color
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 
 METALS = {"silver": "metal", "golden": "gold", "copper": (0.80, 0.45, 0.28), "black": "black"}
 VESSELS = ("sink", "bucket", "bowl")
@@ -46,24 +46,24 @@ def make_tap(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     )
     paper = str(rng.choice(WALLS))
     side = int(rng.choice([-1, 1]))
-    cx = float(rng.uniform(-0.08, 0.08))
-    spout, water = float(rng.uniform(0.30, 0.36)), float(rng.uniform(0.70, 0.76))
+    cx = about(rng, -0.08, 0.08)
+    spout, water = about(rng, 0.30, 0.36), about(rng, 0.70, 0.76)
     wide = float(
-        {"sink": rng.uniform(0.38, 0.44), "bucket": rng.uniform(0.25, 0.29), "bowl": rng.uniform(0.31, 0.36)}[
+        {"sink": about(rng, 0.38, 0.44), "bucket": about(rng, 0.25, 0.29), "bowl": about(rng, 0.31, 0.36)}[
             vessel
         ]
     )
     flat = 0.24 * wide
-    size = float(rng.uniform(0.034, 0.044))
+    size = about(rng, 0.034, 0.044)
     fall = float(rng.uniform(0.24, 0.30))
-    tile = float(rng.uniform(0.16, 0.24))
+    tile = about(rng, 0.16, 0.24)
     pipe = METALS[metal]
     toss = rng.uniform([-0.55, 0.45, 0.5], [0.55, 0.85, 1.0], (len(onsets), 5, 3))
 
     def backdrop(canvas: Canvas) -> None:
         paint = wall_color(paper)
         canvas.gradient(lighter(paint, 0.12), darker(paint, 0.08))
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         for x in np.arange(-6, 6) * tile:
             for y in np.arange(-1, 7) * tile:
                 tone = lighter(paint, 0.10 + 0.25 * draws.random())

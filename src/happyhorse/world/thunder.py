@@ -7,7 +7,7 @@ from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import Color, darker, lighter, mix
 from happyhorse.world.rain import paint_rain, rain_noise, rainfall
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 from happyhorse.world.scenery import cloud, hill, house, pine
 
 PLACES = ("house", "forest", "sea")
@@ -60,13 +60,17 @@ def make_thunder(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     strikes = [round(t * RATE) for t in flashes]
     claps = [strike + round(delay * RATE) for strike, delay in zip(strikes, delays, strict=True)]
     middle = {"left": -0.32, "middle": 0.0, "right": 0.32}[side]
-    ground = float(rng.uniform(0.74, 0.82))
-    bolts = [_bolt(rng, middle + rng.uniform(-0.10, 0.10), ground - 0.06) for _ in flashes]
-    rain = None if force == "none" else rainfall(rng, force, seconds, ground + 0.04)
+    ground = about(rng, 0.74, 0.82)
+    bolts = [_bolt(rng, middle + about(rng, -0.10, 0.10), ground - 0.06) for _ in flashes]
+    rain = (
+        None
+        if force == "none"
+        else rainfall(np.random.default_rng([details(seed), 4]), force, seconds, ground + 0.04)
+    )
     tint = mix((0.75, 0.80, 1.0), (0.95, 0.85, 1.0), float(rng.random()))
-    roof = float(rng.uniform(-0.25, 0.25)) if side != "middle" else float(rng.choice([-0.3, 0.3]))
+    roof = about(rng, -0.25, 0.25) if side != "middle" else float(rng.choice([-0.3, 0.3]))
     color = str(rng.choice(["red", "blue", "green", "white", "yellow", "brown"]))
-    haze = mix("night", "overcast", float(rng.uniform(0.15, 0.40)))
+    haze = mix("night", "overcast", about(rng, 0.15, 0.40))
 
     def light(times: np.ndarray) -> np.ndarray:
         """[F] brightness of the sky's light: 1 at a flash, gone after a quarter of a second but for a flicker."""
@@ -78,7 +82,7 @@ def make_thunder(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
         return total
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         canvas.gradient(darker("night", 0.2), haze, 0.0, 1.0)
         for x, y, size in draws.uniform([-0.95, 0.0, 0.5], [0.95, 0.14, 0.9], (6, 3)):
             cloud(canvas, x, y, size, mix("overcast", "night", 0.80), 0.9)

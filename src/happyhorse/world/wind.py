@@ -6,7 +6,7 @@ from happyhorse.world import sound
 from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import darker, lighter, mix
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about, details
 from happyhorse.world.scenery import cloud, hill
 
 LEAVES = {
@@ -50,25 +50,27 @@ def make_wind(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     season, force = str(rng.choice(list(LEAVES))), str(rng.choice(list(FORCES)))
     way = int(rng.choice([-1, 1]))
     tone, bright = LEAVES[season]
-    root, base = float(rng.uniform(-0.18, 0.18)) - 0.06 * way, float(rng.uniform(0.80, 0.88))
-    tall = float(rng.uniform(0.42, 0.52))
-    crown = float(rng.uniform(0.20, 0.25))
+    root, base = about(rng, -0.18, 0.18) - 0.06 * way, about(rng, 0.80, 0.88)
+    tall = about(rng, 0.42, 0.52)
+    crown = about(rng, 0.20, 0.25)
     strength = float(rng.uniform(0.13, 0.19) if force == "gentle" else rng.uniform(0.34, 0.46))
     count = max(1, round(seconds / float(rng.uniform(1.1, 1.7))))
     peaks = np.sort((np.arange(count) + rng.uniform(0.15, 0.85, count)) * seconds / count)
     width, height = rng.uniform(0.22, 0.42, count), rng.uniform(0.7, 1.0, count)
     rock, phase = float(rng.uniform(1.1, 1.7)), float(rng.uniform(0, 6.28))
-    angle = rng.uniform(0, 2 * np.pi, 11)
-    away = np.sqrt(rng.random(11)) * np.array([0.0, *[1.0] * 10])
+    form = np.random.default_rng([details(seed), 4])
+    angle = form.uniform(0, 2 * np.pi, 11)
+    away = np.sqrt(form.random(11)) * np.array([0.0, *[1.0] * 10])
     blobs = np.stack([away * np.cos(angle) * 0.95, away * np.sin(angle) * 0.70], axis=1) * crown
-    sizes, jitter = crown * np.array([0.85, *rng.uniform(0.42, 0.60, 10)]), rng.uniform(0, 6.28, 11)
-    tints = rng.random(11)
-    loose = rng.uniform([-1.3, 0.15, 0.7, 0.0], [1.3, base, 1.3, 6.28], (16, 4))
+    sizes, jitter = crown * np.array([0.85, *form.uniform(0.42, 0.60, 10)]), form.uniform(0, 6.28, 11)
+    tints = form.random(11)
+    loose = form.uniform([-1.3, 0.15, 0.7, 0.0], [1.3, base, 1.3, 6.28], (16, 4))
     twigs = [
-        (float(s), float(a), float(r)) for s, a, r in rng.uniform([0.35, -1.1, 0.6], [1.0, 1.1, 1.0], (11, 3))
+        (float(s), float(a), float(r))
+        for s, a, r in form.uniform([0.35, -1.1, 0.6], [1.0, 1.1, 1.0], (11, 3))
     ]
     bark = darker("dark wood", 0.15)
-    clouds = rng.uniform([-0.9, 0.06, 0.24], [0.9, 0.22, 0.42], (2, 3))
+    clouds = form.uniform([-0.9, 0.06, 0.24], [0.9, 0.22, 0.42], (2, 3))
     shades = [
         (lighter(mix(tone, bright, tint), 0.03), darker(mix(tone, bright, tint), 0.15)) for tint in tints
     ]
@@ -88,7 +90,7 @@ def make_wind(rng: np.random.Generator, seed: int, seconds: float) -> Scene:
     drift = np.concatenate([[0.0], np.cumsum(gust(grid)[:-1] * np.diff(grid))])
 
     def backdrop(canvas: Canvas) -> None:
-        draws = np.random.default_rng([seed, 3])
+        draws = np.random.default_rng([details(seed), 3])
         sky = {
             "spring": ("sky", "haze"),
             "summer": ("sky", "haze"),

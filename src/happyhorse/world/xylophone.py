@@ -7,7 +7,7 @@ from happyhorse.world.captions import wordings
 from happyhorse.world.draw import Canvas
 from happyhorse.world.palette import PALETTE, darker, lighter, mix
 from happyhorse.world.rooms import BACKGROUNDS, paint_background
-from happyhorse.world.scene import RATE, Event, Scene
+from happyhorse.world.scene import RATE, Event, Scene, about
 
 RAINBOW = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white")
 BARS = {"rainbow": RAINBOW, "wooden": ("wood",) * 8, "silver": ("metal",) * 8}
@@ -49,15 +49,15 @@ def make_xylophone(rng: np.random.Generator, seed: int, seconds: float) -> Scene
         rng.choice([c for c in BACKGROUNDS if not (bars == "silver" and c in ("gray", "white"))])
     )
     mallet = str(rng.choice(MALLETS))
-    width, middle = float(rng.uniform(0.84, 0.98)), float(rng.uniform(0.42, 0.54))
-    tall = float(rng.uniform(0.60, 0.74))
-    centre = float(rng.uniform(-1, 1)) * (0.5 - width / 2)
+    width, middle = about(rng, 0.84, 0.98), about(rng, 0.42, 0.54)
+    tall = about(rng, 0.60, 0.74)
+    centre = about(rng, -1, 1) * (0.5 - width / 2)
     pitch = width / 8
     bar_x = centre + (np.arange(8) - 3.5) * pitch
     half = tall / 2 * np.linspace(1.0, 0.62, 8)
     strike_y = middle + 0.10 * tall
     colors = [np.asarray(PALETTE[c], np.float32) for c in BARS[bars]]
-    lift, reach = float(rng.uniform(0.14, 0.20)), float(rng.uniform(-0.10, 0.22))
+    lift, reach = about(rng, 0.14, 0.20), about(rng, -0.10, 0.22)
     onsets = np.array([note.sample for note in notes]) / RATE
     steps = [note.step for note in notes]
     struck = bar_x[steps]
