@@ -66,12 +66,17 @@ def mean_of(lines, name, part):
 
 
 def test_video_learns_and_is_better_than_linear(picture, tmp_path):
-    linear = picture.evaluate()
+    def of_some_crops() -> float:
+        """The loss of the same crops, before and after: those of one step are harder than those of another."""
+        with torch.no_grad():
+            return sum(float(picture.loss(step, 0, 1)[0]) for step in range(10))
+
+    linear, before = picture.evaluate(), of_some_crops()
     assert 0 < picture.kept < 1
     train(picture, dataclasses.replace(LOOP, steps=80), tmp_path, {})
     lines = read_log(tmp_path / "log.jsonl")
     assert all(math.isfinite(line["loss"]) for line in lines)
-    assert mean_of(lines, "loss", slice(-10, None)) < 0.75 * mean_of(lines, "loss", slice(10))
+    assert of_some_crops() < 0.85 * before
     assert lines[-1]["psnr"] > linear["psnr"] + 0.1
 
 
