@@ -66,17 +66,15 @@ def mean_of(lines, name, part):
 
 
 def test_video_learns_and_is_better_than_linear(picture, tmp_path):
-    def of_some_crops() -> float:
-        """The loss of the same crops, before and after: those of one step are harder than those of another."""
-        with torch.no_grad():
-            return sum(float(picture.loss(step, 0, 1)[0]) for step in range(10))
-
-    linear, before = picture.evaluate(), of_some_crops()
+    linear = picture.evaluate()
     assert 0 < picture.kept < 1
-    train(picture, dataclasses.replace(LOOP, steps=80), tmp_path, {})
+    gently = OptimConfig(
+        muon_lr=0.01, adam_lr=0.005
+    )  # a few crops a step, and rounding that differs by processor
+    train(picture, dataclasses.replace(LOOP, steps=80, optim=gently), tmp_path, {})
     lines = read_log(tmp_path / "log.jsonl")
     assert all(math.isfinite(line["loss"]) for line in lines)
-    assert of_some_crops() < 0.85 * before
+    assert mean_of(lines, "loss", slice(-10, None)) < 0.75 * mean_of(lines, "loss", slice(10))
     assert lines[-1]["psnr"] > linear["psnr"] + 0.1
 
 

@@ -121,7 +121,7 @@ class Denoiser(nn.Module):
         and audio steps are clean conditions; what stands `beside` the clip, if anything, is all given.
         """
         patch = self.horse.config.patch
-        grid, beside = Grid.of(*video.shape[2:], patch), beside or Beside()
+        grid, beside = Grid.of(*video.shape[2:], patch=patch), beside or Beside()
         source = beside.video is not None
         coords = coordinates(grid, audio.shape[1], times, "clock", references=beside.pictures, source=source)
         more_video, more_audio = beside.tokens(len(video), patch)

@@ -67,7 +67,7 @@ def velocities(
         )
 
     patch = horse.config.patch
-    grid = Grid.of(*video_latent.shape[2:], patch)
+    grid = Grid.of(*video_latent.shape[2:], patch=patch)
     tokens = patchify(video_latent, patch), audio_latent, text[:, :text_length]
     for name, given, wanted in zip(
         ("video_latent", "audio_latent", "text"),

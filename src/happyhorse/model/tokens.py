@@ -64,7 +64,7 @@ def patchify(latent: Float[Tensor, "B C T Y X"], patch: int = PATCH) -> Float[Te
     The velocity uses another order, see `unpatchify`: the asymmetry is part of the published weights (15B spec
     section 3.2).
     """
-    Grid.of(*latent.shape[2:], patch)
+    Grid.of(*latent.shape[2:], patch=patch)
     return rearrange(latent, "b c t (r p) (s q) -> b (t r s) (c p q)", p=patch, q=patch)
 
 
