@@ -68,9 +68,8 @@ def mean_of(lines, name, part):
 def test_video_learns_and_is_better_than_linear(picture, tmp_path):
     linear = picture.evaluate()
     assert 0 < picture.kept < 1
-    gently = OptimConfig(
-        muon_lr=0.01, adam_lr=0.005
-    )  # a few crops a step, and rounding that differs by processor
+    # a few crops a step, and rounding that differs by processor
+    gently = OptimConfig(muon_lr=0.01, adam_lr=0.005)
     train(picture, dataclasses.replace(LOOP, steps=80, optim=gently), tmp_path, {})
     lines = read_log(tmp_path / "log.jsonl")
     assert all(math.isfinite(line["loss"]) for line in lines)

@@ -43,9 +43,7 @@ from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 LATENT_FPS = 25 / 4
 SHARED_STREAM = 63  # random draws that all parts of a step must agree on
 PREVIEWS = 8  # clips of a preview
-COMPILED_TEXT = (
-    40  # text tokens are padded to a multiple of it where lengths are compiled; most windows have fewer
-)
+COMPILED_TEXT = 40  # text is padded to a multiple of it where lengths are compiled; most windows have less
 
 
 @dataclass(frozen=True)
