@@ -35,6 +35,9 @@ def main() -> None:
         "--write", type=Path, help="Markdown page whose block between the bench marks to replace"
     )
     options = parser.parse_args()
+    from happyhorse.heap import keep_freed_memory
+
+    keep_freed_memory()  # as the command does
     from happyhorse.generate.load import load
     from happyhorse.generate.pipeline import make_file
 

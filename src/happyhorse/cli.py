@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from happyhorse import __version__, cli_engine, cli_eval, cli_generate, cli_serve, cli_train
 from happyhorse import cli_show as show
 from happyhorse.errors import explain
+from happyhorse.heap import keep_freed_memory
 
 LIFE = ("world", "data", "train", "release", "pull", "plan", "generate")
 LIFE += ("studio", "serve", "worker", "batch", "keys", "eval", "models")
@@ -235,6 +236,7 @@ def main() -> None:
     """The command `happyhorse`."""
     # Threads that spin while they wait make two processes on the same cores up to thirty times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell ignores it for what runs behind `&`
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)

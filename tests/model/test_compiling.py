@@ -23,6 +23,9 @@ SETTINGS = HorseConfig(
     mm_layers=(0,),
     local_attn_layers=(1,),
     gelu7_layers=(0,),
+    near_layers=(1,),
+    layout_layers=(1,),
+    together_layers=(2,),
     param_dtype="fp32",
 )
 GRID, STEPS, WORDS = Grid(4, 2, 2), 5, 3
@@ -47,7 +50,8 @@ def test_compiled_layers():
     window, expected = Window(GRID.frame_tokens, 1), network()
     dynamo.utils.counters.clear()
     horse = compile_layers(network())
-    for one, other in zip(horse(*inputs, window=window), expected(*inputs, window=window), strict=True):
+    beside = {"window": window, "grid": GRID}
+    for one, other in zip(horse(*inputs, **beside), expected(*inputs, **beside), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     assert not dynamo.utils.counters["graph_break"]
-    assert dynamo.utils.counters["stats"]["unique_graphs"] == 3, "one for each kind of layer"
+    assert dynamo.utils.counters["stats"]["unique_graphs"] == 6, "one for each kind of layer and of mixing"

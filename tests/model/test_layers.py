@@ -71,6 +71,14 @@ def test_activations():
     assert swiglu7(a.bfloat16()).dtype == torch.bfloat16
 
 
+def test_a_modal_map_by_some_of_its_rows():
+    whole = ModalLinear(16, 6, 3, torch.float32)
+    whole.weight.data = draw(18, 16)
+    x, sizes = draw(2, 10, 16, seed=1), (5, 3, 2)
+    for rows in (slice(0, None, 2), slice(1, None, 2), slice(2, 4)):
+        torch.testing.assert_close(whole(x, sizes, rows), whole(x, sizes)[..., rows], atol=1e-5, rtol=0)
+
+
 def masked(q, k, v, allowed):
     """Attention by one masked softmax over repeated keys; `allowed` is true where a key may be seen."""
     k, v = (t.repeat_interleave(q.shape[2] // t.shape[2], 2) for t in (k, v))

@@ -1,11 +1,13 @@
-"""The path between sound and picture of one time: what it reaches, and what it does not."""
+"""The paths between sound and picture of one time, and over a frame: what they reach, and what they do not."""
+
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.model.mixing import STEPS, Together
+from happyhorse.model.mixing import STEPS, WAVES, Layout, Together, waves
 from happyhorse.model.tokens import Grid
 
 WIDTH = 16
@@ -79,3 +81,58 @@ def test_words_and_what_stands_beside_the_clip_stay_as_they_are():
     same = (x == y).all(-1).all(0)
     assert same[grid.tokens : sizes[0]].all() and same[sizes[0] + steps :].all()
     assert not same[: grid.tokens].any() and not same[sizes[0] : sizes[0] + steps].any()
+
+
+def layout(drawn: bool = True) -> Layout:
+    module, generator = Layout(WIDTH), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            weight.normal_(0, 0.3, generator=generator)
+            if not drawn and name.startswith("show"):
+                weight.zero_()
+    return module
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 12), st.integers(1, 12))
+def test_waves_are_orthogonal_and_of_mean_square_one(rows, columns):
+    products = waves(rows, columns).T @ waves(rows, columns) / (rows * columns)
+    there = [float(y < rows and x < columns) for y in range(WAVES) for x in range(WAVES)]
+    torch.testing.assert_close(products, torch.diag(torch.tensor(there)), atol=1e-5, rtol=0)
+
+
+def test_waves_are_those_of_the_cosine_transform():
+    y, x, i, j = 1, 3, 2, 1
+    value = waves(4, 5)[y * 5 + x, i * WAVES + j]
+    assert float(value) == pytest.approx(
+        2 * math.cos(math.pi * (y + 0.5) * i / 4) * math.cos(math.pi * (x + 0.5) * j / 5), abs=1e-6
+    )
+
+
+def test_a_layout_starts_as_nothing():
+    grid = Grid(3, 2, 4)
+    x, _ = stream(grid, 9)
+    assert torch.equal(layout(drawn=False)(x, grid), x)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(2, 4), st.data())
+def test_a_token_tells_all_of_its_frame_and_no_one_else(frames, rows, columns, data):
+    grid = Grid(frames, rows, columns)
+    x, _ = stream(grid, 4 * frames - 3, beside=2)
+    token = data.draw(st.integers(0, grid.tokens - 1))
+    y = x.clone()
+    y[:, token] += torch.linspace(-2, 2, WIDTH)
+    with torch.no_grad():
+        differ = (layout()(y, grid) - layout()(x, grid)).abs().amax((0, 2)) > 1e-6
+    own = token // grid.frame_tokens * grid.frame_tokens
+    assert set(differ.nonzero().flatten().tolist()) == set(range(own, own + grid.frame_tokens))
+
+
+def test_a_layout_does_not_depend_on_how_many_tokens_show_it():
+    """An even picture says the same to every token, whatever its size."""
+    token = torch.randn(1, 1, WIDTH, generator=torch.Generator().manual_seed(3))
+    module = layout()
+    with torch.no_grad():
+        small, large = (module(token.expand(1, g.tokens, -1), g) for g in (Grid(1, 3, 3), Grid(1, 8, 12)))
+    torch.testing.assert_close(small.mean(1), large.mean(1), atol=1e-5, rtol=0)

@@ -9,19 +9,20 @@ from typing import Any, cast
 import torch
 
 from happyhorse.model.horse import Horse
-from happyhorse.model.layers import Layer
 
 SHAPES = 64
 """Kinds of layers times lengths of sequences that may be compiled in one process before torch gives up."""
 
 
 def compile_layers(horse: Horse, dynamic: bool | None = None) -> Horse:
-    """Let each layer of `horse` compile itself when it first runs, in place; hooks stay outside.
+    """Let each layer of `horse`, and what mixes before it, compile itself when it first runs, in place; hooks stay
+    outside.
 
     `dynamic` is that of `torch.compile`: False makes the fastest code, anew for each length of sequence.
     """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, SHAPES)
-    for layer in cast("list[Layer]", list(horse.block.layers)):
-        layer.forward = torch.compile(layer.forward, dynamic=dynamic)
+    mixing = (part for kind in (horse.near, horse.layout, horse.together) for part in kind.values())
+    for part in (*horse.block.layers, *mixing):
+        part.forward = torch.compile(part.forward, dynamic=dynamic)
     return horse

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from happyhorse.model.attention import Window
 from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope, linear
-from happyhorse.model.mixing import Near, Together
+from happyhorse.model.mixing import Layout, Near, Together
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid
 
@@ -34,6 +34,7 @@ class Horse(nn.Module):
         self.block = Block(Layer(config, i, dtype) for i in range(config.num_layers))
         self.near = nn.ModuleDict({str(i): Near(config.hidden_size) for i in config.near_layers})
         self.together = nn.ModuleDict({str(i): Together(config.hidden_size) for i in config.together_layers})
+        self.layout = nn.ModuleDict({str(i): Layout(config.hidden_size) for i in config.layout_layers})
         self.final_norm_video = ModalNorm(config.hidden_size)
         self.final_norm_audio = ModalNorm(config.hidden_size)
         self.final_linear_video = linear(config.hidden_size, config.video_in_channels, bias=False)
@@ -56,7 +57,7 @@ class Horse(nn.Module):
         Tokens and `coords` come from `happyhorse.model.tokens`. `text_mask` is true for real text tokens; None
         if no sample is padded, which also serves the 15B, trained without padding. `given` marks the video and
         audio tokens whose values are conditions. `window` is needed by a network with local layers, `grid` by one
-        with `near_layers` or `together_layers`. Raises `ValueError` if one is missing, or if `given` reaches a
+        with layers that mix tokens by their places. Raises `ValueError` if one is missing, or if `given` reaches a
         network without that embedding.
         """
         if self.config.mixes and grid is None:
@@ -76,6 +77,8 @@ class Horse(nn.Module):
         for index, layer in enumerate(self.block.layers):
             if index in self.config.near_layers:
                 x = self.near[str(index)](x, grid)
+            if index in self.config.layout_layers:
+                x = self.layout[str(index)](x, grid)
             if index in self.config.together_layers:
                 x = self.together[str(index)](x, grid, sizes)
             x = layer(x, rotation, sizes, mask, window)  # [B, L, D]

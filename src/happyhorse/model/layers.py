@@ -57,13 +57,18 @@ class ModalLinear(nn.Linear):
         self.weight = nn.Parameter(torch.empty(out * experts, width, dtype=dtype))
         self.register_parameter("bias", None)
 
-    def forward(self, x: Float[Tensor, "B L W"], sizes: Sizes) -> Float[Tensor, "B L O"]:  # type: ignore[override]
-        """Map each token by the weights of its modality, in the dtype of the weights."""
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "B L W"], sizes: Sizes, rows: slice | None = None
+    ) -> Float[Tensor, "B L O"]:
+        """Map each token by the weights of its modality, or by some `rows` of them, in the dtype of the weights."""
         x = x.to(self.weight.dtype)
-        if self.experts == 1:
-            return F.linear(x, self.weight)
         # tensor_split and not chunk: quantised weights can be sliced, but not chunked
-        parts = zip(x.split(sizes, 1), self.weight.tensor_split(self.experts), strict=True)
+        weights = self.weight.tensor_split(self.experts) if self.experts > 1 else [self.weight]
+        if rows is not None:
+            weights = [weight[rows] for weight in weights]
+        if self.experts == 1:
+            return F.linear(x, weights[0])
+        parts = zip(x.split(sizes, 1), weights, strict=True)
         return torch.cat([F.linear(part, weight) for part, weight in parts], 1)
 
 
@@ -121,9 +126,12 @@ def swiglu7(a: Float[Tensor, "*B J"]) -> Float[Tensor, "*B I"]:
 
     z sigmoid(1.702 z) (l + 1) of z = min(even, 7) and l = clamp(odd, -7, 7), in fp32 (15B spec section 2.7).
     """
-    z, linear = a.float().unflatten(-1, (-1, 2)).unbind(-1)
-    z, linear = z.clamp(max=7), linear.clamp(-7, 7)
-    return (z * torch.sigmoid(1.702 * z) * (linear + 1)).to(a.dtype)
+    return _gate7(*a.unflatten(-1, (-1, 2)).unbind(-1))
+
+
+def _gate7(even: Float[Tensor, "*B I"], odd: Float[Tensor, "*B I"]) -> Float[Tensor, "*B I"]:
+    z, linear = even.float().clamp(max=7), odd.float().clamp(-7, 7)
+    return (z * torch.sigmoid(1.702 * z) * (linear + 1)).to(even.dtype)
 
 
 class Attention(nn.Module):
@@ -186,8 +194,18 @@ class Mlp(nn.Module):
         return torch.cat(pieces, 1)
 
     def _tokens(self, x: Float[Tensor, "B L D"], sizes: Sizes) -> Float[Tensor, "B L D"]:
-        hidden = self.activation(self.up_gate_proj(self.pre_norm(x, sizes), sizes))  # [B, L, I]
+        x, up = self.pre_norm(x, sizes), self.up_gate_proj
+        if self.activation is swiglu7 and x.device.type == "cpu" and _plain(up):
+            # code that is compiled for a CPU reads every other column one by one: two products give whole ones
+            hidden = _gate7(up(x, sizes, slice(0, None, 2)), up(x, sizes, slice(1, None, 2)))
+        else:
+            hidden = self.activation(up(x, sizes))  # [B, L, I]
         return self.down_proj(hidden, sizes).float()
+
+
+def _plain(part: nn.Module) -> bool:
+    """Whether torch.compile is at work on a map with plain weights: neither quantised nor with adapters."""
+    return torch.compiler.is_compiling() and type(getattr(part, "weight", None)) is nn.Parameter
 
 
 def _sizes_within(sizes: Sizes, start: int, stop: int) -> Sizes:

@@ -1,7 +1,9 @@
 """Paths between tokens of one place or one time, which attention finds late, if at all.
 
-Both start at zero, so that they change nothing about weights that were trained without them.
+All start at zero, so that they change nothing about weights that were trained without them.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from happyhorse.model.layers import Sizes, linear
 from happyhorse.model.tokens import Grid
 
 STEPS = 4  # audio steps in the time of a latent frame; the first frame has one, its last
+WAVES = 3  # cosines a side of the picture, the constant among them, by which a frame is described
 
 
 class Near(nn.Module):
@@ -73,3 +76,47 @@ class Together(nn.Module):
         return x + torch.cat([F.pad(video, (0, 0, 0, between)), F.pad(audio, (0, 0, 0, after))], 1).to(
             x.dtype
         )
+
+
+class Layout(nn.Module):
+    """Tells each video token what its whole frame looks like, coarsely.
+
+    Each token says a small vector; WAVES x WAVES low frequencies of a cosine transform over the frame, the mean among
+    them, describe what all of them said, for any size of picture. A matrix works on that description, and every token
+    reads the result at its own place and multiplies it with what it makes of it. Filters over whole pictures, as in
+    GFNet (arXiv 2107.00645), do without the matrix; attention did not even agree on a flash (decision 0023).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        rank = width // 8
+        self.say = linear(width, rank, bias=False)
+        self.weigh = linear(WAVES**2 * rank, WAVES**2 * rank, bias=False)
+        self.look = linear(width, rank, bias=False)
+        self.show = linear(rank, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
+        """The stream, in which the video tokens of a `grid` come first."""
+        video = x[:, : grid.tokens]
+        seen = rearrange(F.rms_norm(video.float(), x.shape[-1:]), "b (t p) d -> b t p d", t=grid.frames)
+        places = waves(grid.rows, grid.columns, x.device)  # [P, K]
+        said = F.silu(self.say(seen)).transpose(2, 3)  # [B, T, r, P]
+        whole = said @ (places / len(places)).to(said.dtype)  # [B, T, r, K]
+        whole = self.weigh(whole.flatten(2)).unflatten(2, whole.shape[2:])
+        here = (whole @ places.T.to(whole.dtype)).transpose(2, 3)  # [B, T, P, r]
+        shown = self.show(here * self.look(seen)).flatten(1, 2)
+        return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
+
+
+def waves(rows: int, columns: int, device: torch.device | None = None) -> Float[Tensor, "P K"]:
+    """The K = WAVES^2 lowest cosines over the P places of a picture, in raster order; of mean square 1, or 0.
+
+    Those of the cosine transform of type 2. A side with fewer places than WAVES has none of the higher ones: 0.
+    """
+    sides = []
+    for places in (rows, columns):
+        middle = (torch.arange(places, device=device) + 0.5) * (math.pi / places)
+        order = torch.arange(WAVES, device=device)
+        wave = torch.cos(middle[:, None] * order) * torch.where(order == 0, 1.0, math.sqrt(2.0))
+        sides.append(wave * (order < places))  # [places, WAVES]
+    return torch.einsum("yi,xj->yxij", *sides).flatten(2).flatten(0, 1)

@@ -17,6 +17,7 @@ _LAYER_FIELDS = (
     "post_norm_layers",
     "near_layers",
     "together_layers",
+    "layout_layers",
 )
 
 
@@ -31,10 +32,11 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    Three things the published network does not have: `given_embedding` adds one learned vector to every token
+    Four things the published network does not have: `given_embedding` adds one learned vector to every token
     whose value is a condition and not noise, `near_layers` begin by adding to each video token a learned
-    share of its eight neighbours in the picture, and `together_layers` by telling the picture what sounds at that
-    time and the sound what is seen. `param_dtype` is the precision in which the four families of block
+    share of its eight neighbours in the picture, `together_layers` by telling the picture what sounds at that
+    time and the sound what is seen, and `layout_layers` by telling each video token what its whole frame looks
+    like, coarsely. `param_dtype` is the precision in which the four families of block
     matrices are stored and multiplied; everything else is always fp32 (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
@@ -56,6 +58,7 @@ class HorseConfig:
     given_embedding: bool = False
     near_layers: tuple[int, ...] = ()
     together_layers: tuple[int, ...] = ()
+    layout_layers: tuple[int, ...] = ()
     param_dtype: DTypeName = "bf16"
 
     def __post_init__(self) -> None:
@@ -100,7 +103,7 @@ class HorseConfig:
     @property
     def mixes(self) -> bool:
         """Whether some layers mix tokens by their places on the clip's grid."""
-        return bool(self.near_layers or self.together_layers)
+        return bool(self.near_layers or self.together_layers or self.layout_layers)
 
     def experts(self, layer: int) -> int:
         """Sets of weights in `layer`: 3 (video, audio, text) or 1 (shared)."""

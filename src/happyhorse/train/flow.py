@@ -58,13 +58,15 @@ class FlowConfig:
     that what a prompt decides is decided above that level (see docs/log.md).
 
     A squared error of the picture counts by the deviation of its channel to the power `channel_power`, and what of it
-    changes over time up to 1 + `motion` times as much where the clip moves: see `emphasis`.
+    changes over time up to 1 + `motion` times as much where the clip moves: see `emphasis`. That of the sound counts
+    `sound` times.
     """
 
     shift_video: float = 3.0
     shift_audio: float = 1.5
     channel_power: float = 0.0
     motion: float = 0.0
+    sound: float = 1.0
     drop_text: float = 0.1
     drop_speech: float = 0.05
     retell: float = 0.0
@@ -222,7 +224,7 @@ class FlowObjective:
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """Sum of mean squared velocity errors of video, by `channel_power`, and audio over noised tokens; scalar."""
+        """Sum of mean squared velocity errors of video and audio over noised tokens, weighted as `flow` says; scalar."""
         drawn = draw_windows(self.train, self.flow, self.module.text.config, self.loop, step, part, parts)
         video, audio, texts, records, beside, generator = drawn
         levels = path.draw_levels(len(video), self.flow.shifts, generator, self.flow.mixture)
@@ -244,7 +246,7 @@ class FlowObjective:
                 chosen = errors[(quarter == q) & whole]
                 if len(chosen):
                     values[f"{name}_q{q + 1}"] = float(chosen.mean().detach())
-        return error["video_weighted"] + error["audio"], values
+        return error["video_weighted"] + self.flow.sound * error["audio"], values
 
     def _error(
         self,
