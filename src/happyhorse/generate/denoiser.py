@@ -89,9 +89,8 @@ class Beside:
 class Denoiser(nn.Module):
     """Text embedder and network; `horse.text_in_channels` must equal `text.width`, else ValueError."""
 
-    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm") + tuple(
-        f"horse.{mixing}." for mixing in ("near", "together", "layout")
-    )
+    mixing = ("horse.near.", "horse.together.", "horse.layout.")
+    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm", *mixing)
 
     def __init__(self, horse: HorseConfig, text: TextConfig, seed: int = 0) -> None:
         """Starting weights drawn from `seed`: the untrained network says zero."""

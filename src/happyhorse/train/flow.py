@@ -224,7 +224,7 @@ class FlowObjective:
         )
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """Sum of mean squared velocity errors of video and audio over noised tokens, weighted as `flow` says; scalar."""
+        """Sum of mean squared velocity errors of video and audio over noised tokens, weighted by `flow`; scalar."""
         drawn = draw_windows(self.train, self.flow, self.module.text.config, self.loop, step, part, parts)
         video, audio, texts, records, beside, generator = drawn
         levels = path.draw_levels(len(video), self.flow.shifts, generator, self.flow.mixture)
