@@ -194,12 +194,13 @@ class Mlp(nn.Module):
         return torch.cat(pieces, 1)
 
     def _tokens(self, x: Float[Tensor, "B L D"], sizes: Sizes) -> Float[Tensor, "B L D"]:
-        x, up = self.pre_norm(x, sizes), self.up_gate_proj
+        up = self.up_gate_proj
         if self.activation is swiglu7 and x.device.type == "cpu" and _plain(up):
             # code that is compiled for a CPU reads every other column one by one: two products give whole ones
-            hidden = _gate7(up(x, sizes, slice(0, None, 2)), up(x, sizes, slice(1, None, 2)))
+            normed = self.pre_norm(x, sizes)
+            hidden = _gate7(up(normed, sizes, slice(0, None, 2)), up(normed, sizes, slice(1, None, 2)))
         else:
-            hidden = self.activation(up(x, sizes))  # [B, L, I]
+            hidden = self.activation(up(self.pre_norm(x, sizes), sizes))  # [B, L, I]
         return self.down_proj(hidden, sizes).float()
 
 
