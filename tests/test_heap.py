@@ -10,8 +10,7 @@ GROWTH = """
 import resource
 import torch
 from happyhorse.heap import keep_freed_memory
-if KEEP:
-    keep_freed_memory()
+keep_freed_memory()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(50):
@@ -22,12 +21,11 @@ print(faults())
 """
 
 
-def faults(keep: bool, **environment: str) -> int:
+def faults(**environment: str) -> int:
     """Pages fetched from the system by fifty tensors of 4 MB, one after the other, in a process of its own."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "LD_PRELOAD"))}
-    code = GROWTH.replace("KEEP", str(keep))
     done = subprocess.run(
-        [sys.executable, "-c", code], env=clean | environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", GROWTH], env=clean | environment, check=True, capture_output=True, text=True
     )
     return int(done.stdout)
 
@@ -37,6 +35,6 @@ def faults(keep: bool, **environment: str) -> int:
     reason="mallopt is of the GNU C library",
 )
 def test_freed_memory_is_used_again():
-    assert faults(keep=True) < 2000  # 4 MB are 1,024 pages
+    assert faults() < 2000  # 4 MB are 1,024 pages
     strict = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
-    assert faults(keep=True, **strict) > 20_000, "what the environment says stands"
+    assert faults(**strict) > 20_000, "what the environment says stands"

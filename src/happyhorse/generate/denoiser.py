@@ -89,8 +89,10 @@ class Beside:
 class Denoiser(nn.Module):
     """Text embedder and network; `horse.text_in_channels` must equal `text.width`, else ValueError."""
 
-    mixing = ("horse.near.", "horse.together.", "horse.layout.")
-    adam_parameters = ("bag", "embedder", "final_linear", "given", "norm", *mixing)
+    adam_parameters = (
+        *("bag", "embedder", "final_linear", "given", "norm"),
+        *("horse.near.", "horse.together.", "horse.layout."),
+    )
 
     def __init__(self, horse: HorseConfig, text: TextConfig, seed: int = 0) -> None:
         """Starting weights drawn from `seed`: the untrained network says zero."""
