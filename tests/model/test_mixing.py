@@ -1,6 +1,7 @@
 """The paths between sound and picture of one time, and over a frame: what they reach, and what they do not."""
 
 import math
+from typing import TypeVar
 
 import pytest
 import torch
@@ -11,14 +12,16 @@ from happyhorse.model.mixing import STEPS, WAVES, Layout, Together, waves
 from happyhorse.model.tokens import Grid
 
 WIDTH = 16
+Kind = TypeVar("Kind", bound=torch.nn.Module)
 
 
-def together(drawn: bool = True) -> Together:
-    module, generator = Together(WIDTH), torch.Generator().manual_seed(0)
+def drawn(module: Kind, silent: tuple[str, ...] = ()) -> Kind:
+    """The module with random weights; those whose names begin with something `silent` are zero, as at the start."""
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weight in module.named_parameters():
             weight.normal_(0, 0.3, generator=generator)
-            if not drawn and name.startswith(("show", "tell")):
+            if name.startswith(silent):
                 weight.zero_()
     return module
 
@@ -44,7 +47,7 @@ def changed(module: Together, grid: Grid, place: int, steps: int, beside: int = 
 def test_it_starts_as_nothing():
     grid = Grid(3, 2, 2)
     x, sizes = stream(grid, 9)
-    assert torch.equal(together(drawn=False)(x, grid, sizes), x)
+    assert torch.equal(drawn(Together(WIDTH), ("show", "tell"))(x, grid, sizes), x)
 
 
 @settings(max_examples=25)
@@ -57,19 +60,19 @@ def test_sound_is_heard_in_its_own_frame_and_a_frame_is_seen_in_its_own_sound(
     own = grid.frame_tokens
     first = grid.tokens + beside  # of the sound
     step = data.draw(st.integers(0, steps - 1))
-    heard = changed(together(), grid, first + step, steps, beside)
+    heard = changed(drawn(Together(WIDTH)), grid, first + step, steps, beside)
     assert heard == {frame_of[step] * own + i for i in range(own)}
     token = data.draw(st.integers(0, grid.tokens - 1))
-    seen = changed(together(), grid, token, steps, beside)
+    seen = changed(drawn(Together(WIDTH)), grid, token, steps, beside)
     assert seen == {first + step for step in range(steps) if frame_of[step] == token // own}
 
 
 @pytest.mark.parametrize("steps", [1, 3, 8, 11])
 def test_sound_may_be_shorter_or_longer_than_the_picture(steps):
     grid = Grid(3, 2, 2)
-    reached = changed(together(), grid, grid.tokens, steps)
+    reached = changed(drawn(Together(WIDTH)), grid, grid.tokens, steps)
     assert reached == set(range(grid.frame_tokens)), "the first step still belongs to the first frame"
-    last = changed(together(), grid, grid.tokens - 1, steps)
+    last = changed(drawn(Together(WIDTH)), grid, grid.tokens - 1, steps)
     assert last == {grid.tokens + step for step in range(5, min(steps, 9))}
 
 
@@ -77,20 +80,10 @@ def test_words_and_what_stands_beside_the_clip_stay_as_they_are():
     grid, steps, beside = Grid(2, 2, 2), 5, 3
     x, sizes = stream(grid, steps, beside)
     with torch.no_grad():
-        y = together()(x, grid, sizes)
+        y = drawn(Together(WIDTH))(x, grid, sizes)
     same = (x == y).all(-1).all(0)
     assert same[grid.tokens : sizes[0]].all() and same[sizes[0] + steps :].all()
     assert not same[: grid.tokens].any() and not same[sizes[0] : sizes[0] + steps].any()
-
-
-def layout(drawn: bool = True) -> Layout:
-    module, generator = Layout(WIDTH), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, weight in module.named_parameters():
-            weight.normal_(0, 0.3, generator=generator)
-            if not drawn and name.startswith("show"):
-                weight.zero_()
-    return module
 
 
 @settings(max_examples=25)
@@ -112,7 +105,7 @@ def test_waves_are_those_of_the_cosine_transform():
 def test_a_layout_starts_as_nothing():
     grid = Grid(3, 2, 4)
     x, _ = stream(grid, 9)
-    assert torch.equal(layout(drawn=False)(x, grid), x)
+    assert torch.equal(drawn(Layout(WIDTH), ("show",))(x, grid), x)
 
 
 @settings(max_examples=25)
@@ -124,7 +117,7 @@ def test_a_token_tells_all_of_its_frame_and_no_one_else(frames, rows, columns, d
     y = x.clone()
     y[:, token] += torch.linspace(-2, 2, WIDTH)
     with torch.no_grad():
-        differ = (layout()(y, grid) - layout()(x, grid)).abs().amax((0, 2)) > 1e-6
+        differ = (drawn(Layout(WIDTH))(y, grid) - drawn(Layout(WIDTH))(x, grid)).abs().amax((0, 2)) > 1e-6
     own = token // grid.frame_tokens * grid.frame_tokens
     assert set(differ.nonzero().flatten().tolist()) == set(range(own, own + grid.frame_tokens))
 
@@ -132,7 +125,7 @@ def test_a_token_tells_all_of_its_frame_and_no_one_else(frames, rows, columns, d
 def test_a_layout_does_not_depend_on_how_many_tokens_show_it():
     """An even picture says the same to every token, whatever its size."""
     token = torch.randn(1, 1, WIDTH, generator=torch.Generator().manual_seed(3))
-    module = layout()
+    module = drawn(Layout(WIDTH))
     with torch.no_grad():
         small, large = (module(token.expand(1, g.tokens, -1), g) for g in (Grid(1, 3, 3), Grid(1, 8, 12)))
     torch.testing.assert_close(small.mean(1), large.mean(1), atol=1e-5, rtol=0)
