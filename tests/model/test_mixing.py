@@ -1,4 +1,4 @@
-"""The paths between sound and picture of one time, and over a frame: what they reach, and what they do not."""
+"""The paths between sound and picture of one time, over a frame, and to neighbours: what they reach, and no more."""
 
 import math
 from typing import TypeVar
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.model.mixing import STEPS, WAVES, Layout, Together, waves
+from happyhorse.model.mixing import STEPS, WAVES, Layout, Moving, Together, waves
 from happyhorse.model.tokens import Grid
 
 WIDTH = 16
@@ -120,6 +120,41 @@ def test_a_token_tells_all_of_its_frame_and_no_one_else(frames, rows, columns, d
         differ = (drawn(Layout(WIDTH))(y, grid) - drawn(Layout(WIDTH))(x, grid)).abs().amax((0, 2)) > 1e-6
     own = token // grid.frame_tokens * grid.frame_tokens
     assert set(differ.nonzero().flatten().tolist()) == set(range(own, own + grid.frame_tokens))
+
+
+def test_moving_starts_as_nothing():
+    grid = Grid(3, 2, 4)
+    x, _ = stream(grid, 9)
+    assert torch.equal(drawn(Moving(WIDTH), ("show",))(x, grid), x)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.data())
+def test_what_moves_is_told_to_neighbours_in_picture_and_time_and_no_one_else(frames, rows, columns, data):
+    grid = Grid(frames, rows, columns)
+    x, _ = stream(grid, 4 * frames - 3, beside=2)
+    t, r, c = (data.draw(st.integers(0, size - 1)) for size in (frames, rows, columns))
+    y = x.clone()
+    y[:, (t * rows + r) * columns + c] += torch.linspace(-2, 2, WIDTH)
+    with torch.no_grad():
+        differ = (drawn(Moving(WIDTH))(y, grid) - drawn(Moving(WIDTH))(x, grid)).abs().amax((0, 2)) > 1e-6
+    near = {
+        (i * rows + j) * columns + k
+        for i in range(max(0, t - 1), min(frames, t + 2))
+        for j in range(max(0, r - 1), min(rows, r + 2))
+        for k in range(max(0, c - 1), min(columns, c + 2))
+    }
+    assert set(differ.nonzero().flatten().tolist()) == near
+
+
+def test_what_moves_says_the_same_wherever_it_is():
+    """Away from the edges a clip moved by one place is answered by the answer moved by one place."""
+    grid, module = Grid(3, 5, 6), drawn(Moving(WIDTH))
+    x = torch.zeros(1, 3, 5, 6, WIDTH)
+    x[:, 1, 2, 2] = torch.randn(WIDTH, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        here, there = (module(z.flatten(1, 3), grid).view_as(x) for z in (x, x.roll((1, 1), (2, 3))))
+    torch.testing.assert_close(here.roll((1, 1), (2, 3)), there)
 
 
 def test_a_layout_does_not_depend_on_how_many_tokens_show_it():

@@ -22,7 +22,8 @@ def compile_layers(horse: Horse, dynamic: bool | None = None) -> Horse:
     """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, SHAPES)
-    mixing = (part for kind in (horse.near, horse.layout, horse.together) for part in kind.values())
+    kinds = (horse.near, horse.moving, horse.layout, horse.together)
+    mixing = (part for kind in kinds for part in kind.values())
     for part in (*horse.block.layers, *mixing):
         part.forward = torch.compile(part.forward, dynamic=dynamic)
     return horse

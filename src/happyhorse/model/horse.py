@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from happyhorse.model.attention import Window
 from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope, linear
-from happyhorse.model.mixing import Layout, Near, Together
+from happyhorse.model.mixing import Layout, Moving, Near, Together
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid
 
@@ -33,6 +33,7 @@ class Horse(nn.Module):
         self.adapter = Adapter(config)
         self.block = Block(Layer(config, i, dtype) for i in range(config.num_layers))
         self.near = nn.ModuleDict({str(i): Near(config.hidden_size) for i in config.near_layers})
+        self.moving = nn.ModuleDict({str(i): Moving(config.hidden_size) for i in config.moving_layers})
         self.together = nn.ModuleDict({str(i): Together(config.hidden_size) for i in config.together_layers})
         self.layout = nn.ModuleDict({str(i): Layout(config.hidden_size) for i in config.layout_layers})
         self.final_norm_video = ModalNorm(config.hidden_size)
@@ -77,6 +78,8 @@ class Horse(nn.Module):
         for index, layer in enumerate(self.block.layers):
             if index in self.config.near_layers:
                 x = self.near[str(index)](x, grid)
+            if index in self.config.moving_layers:
+                x = self.moving[str(index)](x, grid)
             if index in self.config.layout_layers:
                 x = self.layout[str(index)](x, grid)
             if index in self.config.together_layers:

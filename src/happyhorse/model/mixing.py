@@ -1,4 +1,4 @@
-"""Paths between tokens of one place or one time, which attention finds late, if at all.
+"""Paths between tokens of near places and times, which attention finds late, if at all.
 
 All start at zero, so that they change nothing about weights that were trained without them.
 """
@@ -37,6 +37,32 @@ class Near(nn.Module):
         near = F.conv2d(pictures, kernel, padding=1, groups=len(kernel))
         near = rearrange(near, "(b t) d y x -> b (t y x) d", t=grid.frames)
         return torch.cat([video + near, rest], 1)
+
+
+class Moving(nn.Module):
+    """Tells each video token what its neighbours say, in the picture and in the latent frames before and after.
+
+    What moves is at another place at the next time: a small vector of each token goes through a convolution over
+    3 x 3 x 3 tokens. UniFormer (arXiv 2201.04676) begins with such layers, a channel at a time. Attention would have
+    to find the place beside at the time beside first (decision 0024).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        rank = width // 4
+        self.say = linear(width, rank, bias=False)
+        self.weight = nn.Parameter(torch.zeros(rank, 27 * rank, dtype=torch.float32))
+        self.show = linear(rank, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
+        """The stream, in which the video tokens of a `grid` come first; beyond the edges of the clip there is 0."""
+        video = x[:, : grid.tokens]
+        said = F.silu(self.say(F.rms_norm(video.float(), x.shape[-1:])))
+        clip = rearrange(said, "b (t y x) r -> b r t y x", t=grid.frames, y=grid.rows)
+        kernel = rearrange(self.weight, "o (i t y x) -> o i t y x", t=3, y=3, x=3)
+        near = F.conv3d(clip, kernel.to(clip.dtype), padding=1)
+        shown = self.show(F.silu(rearrange(near, "b r t y x -> b (t y x) r")))
+        return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
 
 
 class Together(nn.Module):

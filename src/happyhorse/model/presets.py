@@ -16,6 +16,7 @@ _LAYER_FIELDS = (
     "gelu7_layers",
     "post_norm_layers",
     "near_layers",
+    "moving_layers",
     "together_layers",
     "layout_layers",
 )
@@ -32,12 +33,13 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    Four things the published network does not have: `given_embedding` adds one learned vector to every token
+    Five things the published network does not have: `given_embedding` adds one learned vector to every token
     whose value is a condition and not noise, `near_layers` begin by adding to each video token a learned
-    share of its eight neighbours in the picture, `together_layers` by telling the picture what sounds at that
-    time and the sound what is seen, and `layout_layers` by telling each video token what its whole frame looks
-    like, coarsely. `param_dtype` is the precision in which the four families of block
-    matrices are stored and multiplied; everything else is always fp32 (15B spec section 2.1).
+    share of its eight neighbours in the picture, `moving_layers` by telling it what its neighbours in picture and
+    time say, `together_layers` by telling the picture what sounds at that time and the sound what is seen, and
+    `layout_layers` by telling each video token what its whole frame looks like, coarsely. `param_dtype` is the
+    precision in which the four families of block matrices are stored and multiplied; everything else is always fp32
+    (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
     """
@@ -57,6 +59,7 @@ class HorseConfig:
     enable_attn_gating: bool = True
     given_embedding: bool = False
     near_layers: tuple[int, ...] = ()
+    moving_layers: tuple[int, ...] = ()
     together_layers: tuple[int, ...] = ()
     layout_layers: tuple[int, ...] = ()
     param_dtype: DTypeName = "bf16"
@@ -103,7 +106,7 @@ class HorseConfig:
     @property
     def mixes(self) -> bool:
         """Whether some layers mix tokens by their places on the clip's grid."""
-        return bool(self.near_layers or self.together_layers or self.layout_layers)
+        return bool(self.near_layers or self.moving_layers or self.together_layers or self.layout_layers)
 
     def experts(self, layer: int) -> int:
         """Sets of weights in `layer`: 3 (video, audio, text) or 1 (shared)."""
