@@ -169,7 +169,8 @@ def recipe_page() -> str:
 
     lines = [NOTE, "# Recipes\n"]
     lines.append(
-        "A key without default must be given. An unknown key is an error. `--set a.b=c` changes one value.\n"
+        "A key without default must be given. An unknown key is an error, and so is a number outside of its range. "
+        "`--set a.b=c` changes one value.\n"
     )
     shown: dict[tuple[type, str], str] = {}
     for path, kind, given in _tables(Recipe, "", None):
@@ -178,27 +179,41 @@ def recipe_page() -> str:
             lines.append(f"Like `[{first}]`.\n")
             continue
         lines.append(f"{inspect.cleandoc(kind.__doc__ or '')}\n\n| key | takes | default |\n|---|---|---|")
-        hints = typing.get_type_hints(kind)
+        hints = typing.get_type_hints(kind, include_extras=True)
         for field in dataclasses.fields(kind):
-            if not dataclasses.is_dataclass(hints[field.name]):
+            if _table(hints[field.name]) is None:
                 default = getattr(given, field.name, field.default)
                 words = "" if default is dataclasses.MISSING else f"`{_cell(repr(default))}`"
-                lines.append(f"| `{field.name}` | `{_cell(_named(hints[field.name]))}` | {words} |")
+                lines.append(f"| `{field.name}` | {_cell(_named(hints[field.name]))} | {words} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def _named(hint: Any) -> str:
-    plain = isinstance(hint, type) and not typing.get_args(hint)
-    return hint.__name__ if plain else str(hint).replace("typing.", "")
+    """A type in words: `int`, 1 or more."""
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Annotated:
+        return f"{_named(inner[0])}, {inner[1]}"
+    if typing.get_origin(hint) is tuple:
+        if inner[-1] is Ellipsis:
+            return f"list of {_named(inner[0])}"
+        return f"list of {len(inner)}: {_named(inner[0])}"
+    plain = isinstance(hint, type) and not inner
+    return f"`{hint.__name__ if plain else str(hint).replace('typing.', '')}`"
+
+
+def _table(hint: Any) -> type | None:
+    """The dataclass of a table that may be there, None for a value."""
+    kinds = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
+    return kinds[0] if kinds and isinstance(kinds[0], type) else None
 
 
 def _tables(kind: type, path: str, given: Any) -> Iterator[tuple[str, type, Any]]:
     """Dotted name, dataclass, and the default instance (None: there is none) of a table and of those inside it."""
     yield path, kind, given
     for field in dataclasses.fields(kind):
-        inner = typing.get_type_hints(kind)[field.name]
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+        inner = _table(typing.get_type_hints(kind)[field.name])
+        if inner is not None:
             default = getattr(given, field.name, field.default)
             default = None if default is dataclasses.MISSING else default
             yield from _tables(inner, f"{path}.{field.name}".lstrip("."), default)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from happyhorse.config import build, fingerprint, override, plain, read_toml
+from happyhorse.config import Count, Positive, Share, build, fingerprint, override, plain, read_toml
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,34 @@ def test_build_and_plain_are_inverse():
 def test_errors_name_the_key(values: dict, message: str):
     with pytest.raises(ValueError, match=message):
         build(Outer, values)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers with ranges."""
+
+    steps: Count = 1
+    rate: Positive = 1.0
+    shares: tuple[Share, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 0}, "'steps' must be 1 or more, got 0"),
+        ({"steps": 1.0}, "'steps' must be int"),
+        ({"rate": 0}, "'rate' must be above 0, got 0"),
+        ({"rate": float("nan")}, "'rate' must be above 0, got nan"),
+        ({"shares": [0.5, 1.5]}, "'shares' must be from 0 to 1, got 1.5"),
+    ],
+)
+def test_a_number_outside_of_its_range_is_refused(values: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        build(Numbers, values)
+
+
+def test_the_ends_of_a_range_are_inside():
+    assert build(Numbers, {"steps": 1, "rate": 1e-9, "shares": [0, 1]}) == Numbers(1, 1e-9, (0.0, 1.0))
 
 
 def test_override_reads_toml_values_and_leaves_the_original():

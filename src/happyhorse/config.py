@@ -1,32 +1,58 @@
 """Strict configuration: TOML in, frozen dataclasses out, an unknown key is an error with a suggestion.
 
-A configuration is an ordinary frozen dataclass whose fields are scalars, tuples, or further such dataclasses.
-`build` fills one from a mapping and refuses what it does not know, `override` applies `a.b=c` strings from a
-command line, and `fingerprint` names the result, so that two runs with one fingerprint had the same settings.
+A configuration is an ordinary frozen dataclass whose fields are scalars, tuples, or further such dataclasses; numbers
+may have a `Range` (`Count`, `Share`). `build` fills one from a mapping and refuses what it does not know, `override`
+applies `a.b=c` strings from a command line, and `fingerprint` names the result, so that two runs with one fingerprint
+had the same settings.
 """
 
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from happyhorse.errors import did_you_mean
 
 Config = TypeVar("Config")
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, both among them, or `above` `low`: without it. NaN is outside of every one."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        return self.low <= number <= self.high and not (self.above and number == self.low)
+
+    def __str__(self) -> str:
+        if self.high < math.inf:
+            return f"from {self.low:g} to {self.high:g}"
+        return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
+
+
+Count = Annotated[int, Range(1)]
+Number = Annotated[int, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+Factor = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(0, above=True)]
+
+
 def build(kind: type[Config], values: Mapping[str, Any], where: str = "") -> Config:
     """Make a `kind` from plain `values`; nested tables become nested dataclasses.
 
     `where` is the dotted path of the table, used in messages. Raises ValueError for an unknown key (with the
-    nearest known one), a missing key without default, or a value of the wrong type.
+    nearest known one), a missing key without default, or a value of the wrong type or outside of its range.
     """
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
@@ -47,6 +73,12 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"'{where}' must be a table of settings, got {value!r}")
         return build(hint, value, f"{where}.")  # type: ignore[arg-type]
     origin = typing.get_origin(hint)
+    if origin is Annotated:
+        inner, span = typing.get_args(hint)
+        number = _convert(inner, value, where)
+        if number not in span:
+            raise ValueError(f"'{where}' must be {span}, got {value!r}")
+        return number
     if origin in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(hint) if option is not type(None)]
         return None if value is None else _convert(options[0], value, where)

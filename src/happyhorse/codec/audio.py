@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from happyhorse.codec.linear import LinearCodec
 from happyhorse.codec.mel import BANDS, HOP, RATE, log_mel
+from happyhorse.config import Count, Number
 from happyhorse.values import PONY
 
 SAMPLES = RATE // PONY.fps  # 640 samples a latent step: one step for each frame
@@ -27,11 +28,11 @@ ENDS = ("encode_out", "decode_out")  # the last layers of both residuals start a
 class AudioCodecConfig:
     """`channels` C latents; widths and depths of the residuals and of the vocoder; `window` of its inverse STFT."""
 
-    channels: int = 64
-    width: int = 256
-    vocoder_width: int = 256
-    vocoder_blocks: int = 6
-    window: int = 320
+    channels: Count = 64
+    width: Count = 256
+    vocoder_width: Count = 256
+    vocoder_blocks: Number = 6
+    window: Count = 320
 
 
 class ConvNext(nn.Module):

@@ -12,11 +12,13 @@ import unicodedata
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from happyhorse.config import Count, Range
 from happyhorse.values import PONY
 
 MAX_WORDS = 96  # caption words kept; a longer prompt is cut, with a warning, by whoever calls `words`
@@ -31,9 +33,9 @@ WIDE = re.compile(r"[぀-ヿ㐀-鿿가-힯]")  # scripts written without spaces,
 class TextConfig:
     """Size of the hashed vocabulary, features a token at most, and width C of the token vectors."""
 
-    buckets: int = 8192
-    features: int = 24
-    width: int = 256
+    buckets: Annotated[int, Range(2)] = 8192
+    features: Count = 24
+    width: Count = 256
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from happyhorse.codec.linear import LinearCodec
+from happyhorse.config import Count, Number
 
 STRIDE_T, STRIDE = 4, 16
 ENDS = ("encode_out", "decode_out")  # the last layers of both residuals start at zero
@@ -32,14 +33,14 @@ class VideoCodecConfig:
     With `encoder_blocks` 0 the encoder stays linear: then the decoder can go on learning without a new set of latents.
     """
 
-    channels: int = 48
-    width: int = 192
-    encoder_blocks: int = 3
-    decoder_blocks: int = 2
-    mid_width: int = 96
-    mid_blocks: int = 1
-    fine_width: int = 64
-    fine_blocks: int = 2
+    channels: Count = 48
+    width: Count = 192
+    encoder_blocks: Number = 3
+    decoder_blocks: Number = 2
+    mid_width: Count = 96
+    mid_blocks: Number = 1
+    fine_width: Count = 64
+    fine_blocks: Number = 2
 
 
 class Block(nn.Module):

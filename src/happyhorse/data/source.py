@@ -11,6 +11,7 @@ import numpy as np
 
 from happyhorse import world
 from happyhorse.codec.audio import SAMPLES
+from happyhorse.config import Count, Positive
 from happyhorse.values import PONY, decoded_frames, latent_frames
 
 HELDOUT = 1 << 40
@@ -21,9 +22,9 @@ SPLITS = ("train", "heldout")
 class WorldConfig:
     """What to render: size in pixels (multiples of 32), seconds at 25 fps, families (empty: all that can run here)."""
 
-    width: int = PONY.width
-    height: int = PONY.height
-    seconds: float = PONY.seconds
+    width: Count = PONY.width
+    height: Count = PONY.height
+    seconds: Positive = PONY.seconds
     families: tuple[str, ...] = ()
 
     @property

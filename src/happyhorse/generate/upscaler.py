@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from happyhorse import checkpoint, config
+from happyhorse.config import Count, Number
 from happyhorse.model.horse import Horse, initialise
 from happyhorse.model.layers import Layer
 from happyhorse.model.presets import HorseConfig
@@ -36,14 +37,14 @@ UNUSED = 8  # width of the inputs for sound and text, which get no tokens
 class UpscalerConfig:
     """Width and layers of the denoiser, and its windows: `radius` latent frames, tiles of `tile` tokens and `reach`."""
 
-    width: int = 256
-    layers: int = 6
-    head_dim: int = 64
-    groups: int = 2
-    channels: int = 48
-    radius: int = 1
-    tile: int = 4
-    reach: int = 3
+    width: Count = 256
+    layers: Count = 6
+    head_dim: Count = 64
+    groups: Count = 2
+    channels: Count = 48
+    radius: Number = 1
+    tile: Count = 4
+    reach: Count = 3
 
     def horse(self) -> HorseConfig:
         """The denoiser: one modality, every layer local."""

@@ -8,6 +8,8 @@ written down.
 from dataclasses import dataclass
 from typing import Literal
 
+from happyhorse.config import Count
+
 DTypeName = Literal["bf16", "fp32"]
 
 _LAYER_FIELDS = (
@@ -44,14 +46,14 @@ class HorseConfig:
     Raises `ValueError` for numbers that cannot form a network.
     """
 
-    num_layers: int = 40
-    hidden_size: int = 5120
-    head_dim: int = 128
-    num_query_groups: int = 8
-    video_in_channels: int = 192
-    audio_in_channels: int = 64
-    text_in_channels: int = 3584
-    patch: int = 2
+    num_layers: Count = 40
+    hidden_size: Count = 5120
+    head_dim: Count = 128
+    num_query_groups: Count = 8
+    video_in_channels: Count = 192
+    audio_in_channels: Count = 64
+    text_in_channels: Count = 3584
+    patch: Count = 2
     mm_layers: tuple[int, ...] = (0, 1, 2, 3, 36, 37, 38, 39)
     local_attn_layers: tuple[int, ...] = ()
     gelu7_layers: tuple[int, ...] = (0, 1, 2, 3)

@@ -18,6 +18,7 @@ from happyhorse import checkpoint, config
 from happyhorse.codec.audio import SAMPLES, AudioCodec, AudioCodecConfig
 from happyhorse.codec.mel import HOP, log_mel
 from happyhorse.codec.video import VideoCodec, VideoCodecConfig, patchify
+from happyhorse.config import Count, Factor
 from happyhorse.data.batches import indices, step_generator
 from happyhorse.data.shards import Shards
 from happyhorse.precision import mixed
@@ -32,11 +33,11 @@ STFT_WINDOWS = (128, 512, 2048)
 class VideoCropConfig:
     """Crops of `frames` x `size` x `size` pixels; of `candidates` random ones the one that moves most is taken."""
 
-    frames: int = 17
-    size: int = 64
-    candidates: int = 3
-    noise: float = 0.1
-    moving: float = 4.0
+    frames: Count = 17
+    size: Count = 64
+    candidates: Count = 3
+    noise: Factor = 0.1
+    moving: Factor = 4.0
 
 
 class VideoObjective:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from happyhorse.codec import Codec
 from happyhorse.codec.audio import SAMPLES
 from happyhorse.codec.mel import RATE
 from happyhorse.codec.text import Phone, TextConfig, familiar, split_spoken, tokenize, words
+from happyhorse.config import Count, Factor, Positive, Range, Share
 from happyhorse.data.batches import step_generator
 from happyhorse.data.sets import Mixed
 from happyhorse.data.shards import Shards
@@ -62,18 +63,18 @@ class FlowConfig:
     `sound` times.
     """
 
-    shift_video: float = 3.0
-    shift_audio: float = 1.5
-    channel_power: float = 0.0
-    motion: float = 0.0
-    sound: float = 1.0
-    drop_text: float = 0.1
-    drop_speech: float = 0.05
-    retell: float = 0.0
-    reword: float = 0.0
-    lengths: tuple[int, ...] = ()
-    length_shares: tuple[float, ...] = ()
-    length_batches: tuple[int, ...] = ()
+    shift_video: Positive = 3.0
+    shift_audio: Positive = 1.5
+    channel_power: Factor = 0.0
+    motion: Factor = 0.0
+    sound: Factor = 1.0
+    drop_text: Share = 0.1
+    drop_speech: Share = 0.05
+    retell: Share = 0.0
+    reword: Share = 0.0
+    lengths: tuple[Annotated[int, Range(2)], ...] = ()
+    length_shares: tuple[Share, ...] = ()
+    length_batches: tuple[Count, ...] = ()
     conditions: ConditionConfig = ConditionConfig()
     mixture: path.Mixture = path.Mixture(0.07, 0.07, 0.06)
 

@@ -13,12 +13,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from happyhorse import checkpoint, config
 from happyhorse.codec import Codec
+from happyhorse.config import Count, Range, Share
 from happyhorse.data.shards import Shards
 from happyhorse.files import write_atomic
 from happyhorse.generate.denoiser import load_denoiser
@@ -57,15 +58,15 @@ class DistillRecipe:
     where there is none.
     """
 
-    rank: int = 32
-    steps: int = 8
-    teacher_steps: int = 32
+    rank: Count = 32
+    steps: Count = 8
+    teacher_steps: Count = 32
     guidance: float = 3.0
     audio_guidance: float = 4.0
-    prompts: int = 48
-    lengths: tuple[int, ...] = ()
-    length_shares: tuple[float, ...] = ()
-    length_batches: tuple[int, ...] = ()
+    prompts: Count = 48
+    lengths: tuple[Annotated[int, Range(2)], ...] = ()
+    length_shares: tuple[Share, ...] = ()
+    length_batches: tuple[Count, ...] = ()
     guided: GuidedConfig | None = None
     trajectory: TrajectoryConfig | None = None
     matching: MatchingConfig | None = None

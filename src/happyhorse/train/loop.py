@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from happyhorse import checkpoint
+from happyhorse.config import Count, Number, Share
 from happyhorse.train.optim import OptimConfig, make_optimizers, rate
 from happyhorse.train.parallel import (
     Device,
@@ -48,20 +49,20 @@ class LoopConfig:
     is where the network computes: on a GPU where there is one, or always on the CPU, or always on a GPU ("cuda").
     """
 
-    steps: int
-    batch: int = 32
-    micro: int = 1
-    seed: int = 0
-    ema: float = 0.999
-    log_every: int = 10
-    eval_every: int = 200
-    preview_every: int = 1000
-    save_every: int = 200
+    steps: Count
+    batch: Count = 32
+    micro: Count = 1
+    seed: Number = 0
+    ema: Share = 0.999
+    log_every: Count = 10
+    eval_every: Count = 200
+    preview_every: Count = 1000
+    save_every: Count = 200
     autocast: bool = True
     compile: bool = False
     device: Device = "auto"
     keep: str = ""
-    patience: int = 0
+    patience: Number = 0
     optim: OptimConfig = OptimConfig()
 
 

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from happyhorse.config import Factor, Positive, Share
 from happyhorse.precision import has_bfloat16
 from happyhorse.train.parallel import total
 
@@ -115,13 +116,13 @@ class OptimConfig:
     `betas` are the two averages of AdamW.
     """
 
-    muon_lr: float = 4e-3
-    adam_lr: float = 2e-3
-    betas: tuple[float, float] = (0.9, 0.95)
-    warmup: float = 0.02
-    cooldown: float = 0.4
-    weight_decay: float = 0.01
-    clip: float = 1.0
+    muon_lr: Factor = 4e-3
+    adam_lr: Factor = 2e-3
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    warmup: Share = 0.02
+    cooldown: Share = 0.4
+    weight_decay: Factor = 0.01
+    clip: Positive = 1.0
 
 
 def make_optimizers(module: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:

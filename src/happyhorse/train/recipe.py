@@ -11,6 +11,7 @@ from happyhorse.codec.audio import AudioCodecConfig
 from happyhorse.codec.enlarge import FACTOR
 from happyhorse.codec.text import TextConfig
 from happyhorse.codec.video import VideoCodecConfig
+from happyhorse.config import Count, Factor, Number, Positive
 from happyhorse.data.degrade import EnlargedPlan
 from happyhorse.data.edits import EditPlan, Edits
 from happyhorse.data.references import ReferencePlan, References
@@ -37,15 +38,15 @@ Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how
 class CodecRecipe:
     """Raw clips to render, the two halves, and how each is trained."""
 
-    clips: int
-    heldout: int
+    clips: Count
+    heldout: Count
     video_loop: LoopConfig
     audio_loop: LoopConfig
     video: VideoCodecConfig = VideoCodecConfig()
     audio: AudioCodecConfig = AudioCodecConfig()
     crops: VideoCropConfig = VideoCropConfig()
-    audio_crop_steps: int = 32
-    audio_noise: float = 0.05
+    audio_crop_steps: Count = 32
+    audio_noise: Factor = 0.05
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,15 @@ class FlowRecipe:
     subjects of its first `references` clips.
     """
 
-    clips: int
-    heldout: int
+    clips: Number
+    heldout: Number
     horse: HorseConfig
     loop: LoopConfig
     text: TextConfig = TextConfig()
     flow: FlowConfig = FlowConfig()
     manifest: str = ""
-    edits: int = 2048
-    references: int = 4096
+    edits: Count = 2048
+    references: Count = 4096
 
     def __post_init__(self) -> None:
         if self.manifest and (self.clips or self.heldout):
@@ -82,11 +83,11 @@ class UpscaleRecipe:
     The first `own` of the training clips are also made anew by the base model.
     """
 
-    clips: int
-    heldout: int
+    clips: Count
+    heldout: Count
     loop: LoopConfig
-    seconds: float = 1.16
-    own: int = 256
+    seconds: Positive = 1.16
+    own: Number = 256
     network: UpscalerConfig = UpscalerConfig()
     upscale: UpscaleConfig = UpscaleConfig()
 

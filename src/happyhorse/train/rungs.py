@@ -15,6 +15,7 @@ from torch import Tensor
 from happyhorse import checkpoint
 from happyhorse.codec import Codec
 from happyhorse.codec.text import TextConfig, tokenize
+from happyhorse.config import Count, Factor, Number, Positive, Share
 from happyhorse.data.batches import indices, step_generator
 from happyhorse.flow import path, schedules
 from happyhorse.generate.denoiser import pad_tokens
@@ -52,8 +53,8 @@ class TrajectoryConfig:
     """
 
     loop: LoopConfig
-    count: int = 512
-    ahead: float = 0.5
+    count: Count = 512
+    ahead: Share = 0.5
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ class MatchingConfig:
     """
 
     loop: LoopConfig
-    critic_steps: int = 5
-    critic_first: int = 25
-    critic_pace: float = 4.0
+    critic_steps: Count = 5
+    critic_first: Number = 25
+    critic_pace: Positive = 4.0
     renoise: bool = False
-    consistency: float = 0.0
+    consistency: Factor = 0.0
 
 
 @dataclass(frozen=True, eq=False)

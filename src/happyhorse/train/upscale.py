@@ -17,6 +17,7 @@ from torch import Tensor
 
 from happyhorse import checkpoint
 from happyhorse.codec import Codec
+from happyhorse.config import Count, Factor, Number, Positive, Share
 from happyhorse.data.batches import step_generator
 from happyhorse.data.shards import Shards
 from happyhorse.flow import path, samplers, schedules
@@ -42,15 +43,15 @@ class UpscaleConfig:
     An error counts by the deviation of its channel to the power `channel_power`: see `emphasis`.
     """
 
-    corruption: int = 100
-    steps: int = 4
-    shift: float = 3.0
-    frames: int = 5
-    rows: int = 12
-    columns: int = 14
-    first: float = 0.2
-    own: float = 0.25
-    channel_power: float = 0.0
+    corruption: Number = 100
+    steps: Count = 4
+    shift: Positive = 3.0
+    frames: Count = 5
+    rows: Count = 12
+    columns: Count = 14
+    first: Share = 0.2
+    own: Share = 0.25
+    channel_power: Factor = 0.0
 
     def __post_init__(self) -> None:
         if self.rows % 2 or self.columns % 2:
