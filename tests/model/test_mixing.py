@@ -1,4 +1,4 @@
-"""The paths between sound and picture of one time, over a frame, and to neighbours: what they reach, and no more."""
+"""The paths between sound and picture, over a frame, to neighbours and from the words: what they reach, and no more."""
 
 import math
 from typing import TypeVar
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.model.mixing import STEPS, WAVES, Layout, Moving, Together, waves
+from happyhorse.model.mixing import STEPS, WAVES, Layout, Moving, Together, Told, waves
 from happyhorse.model.tokens import Grid
 
 WIDTH = 16
@@ -155,6 +155,36 @@ def test_what_moves_says_the_same_wherever_it_is():
     with torch.no_grad():
         here, there = (module(z.flatten(1, 3), grid).view_as(x) for z in (x, x.roll((1, 1), (2, 3))))
     torch.testing.assert_close(here.roll((1, 1), (2, 3)), there)
+
+
+def test_told_starts_as_nothing():
+    x, sizes = stream(Grid(2, 2, 2), 5)
+    assert torch.equal(drawn(Told(WIDTH), ("show",))(x, sizes, None), x)
+
+
+def test_words_reach_picture_and_sound_and_nothing_else_does():
+    x, sizes = stream(Grid(2, 2, 2), 5)
+    begin, module = sizes[0] + sizes[1], drawn(Told(WIDTH))
+    for place in (0, begin - 1, begin):
+        y = x.clone()
+        y[:, place] += torch.linspace(-2, 2, WIDTH)
+        with torch.no_grad():
+            differ = (module(y, sizes, None) - module(x, sizes, None)).abs().amax((0, 2)) > 1e-6
+        reached = set(differ.nonzero().flatten().tolist())
+        assert reached == ({place} if place < begin else {*range(begin), place})
+
+
+def test_words_that_pad_are_as_if_they_were_not_there():
+    x, sizes = stream(Grid(2, 2, 2), 5, words=4)
+    begin, module = sizes[0] + sizes[1], drawn(Told(WIDTH))
+    mask = torch.ones(2, 1, 1, sum(sizes), dtype=torch.bool)
+    mask[..., -2:] = False
+    with torch.no_grad():
+        padded = module(x, sizes, mask)[:, :begin]
+        short = module(x[:, :-2], (*sizes[:2], 2), None)[:, :begin]
+        silent = module(x[:, :begin], (*sizes[:2], 0), None)
+    torch.testing.assert_close(padded, short)
+    assert torch.equal(silent, x[:, :begin]), "without words nothing is told"
 
 
 def test_a_layout_does_not_depend_on_how_many_tokens_show_it():

@@ -74,16 +74,17 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
     """Let `horse` compute its part of every sequence and return whole velocities, the same bits in all processes.
 
     All processes of `group` (None: all there are) must call it with equal arguments, without gradients. Raises
-    `ValueError` for more processes than the network has key-value heads, and for one that mixes neighbours, who may
-    be elsewhere.
+    `ValueError` for more processes than the network has key-value heads, and for one that mixes tokens which may be
+    elsewhere.
     """
     ranks, heads = dist.get_world_size(group), horse.config.num_query_groups
     check_heads(ranks, heads)
     if ranks == 1:
         return horse
-    if horse.config.mixes:
+    if horse.config.mixes or horse.config.told_layers:
         raise ValueError(
-            "a network with near_, moving_, together_ or layout_layers cannot be shared among processes; start one"
+            "a network with near_, moving_, together_, told_ or layout_layers cannot be shared among processes; "
+            "start one"
         )
     part = Part(group, dist.get_rank(group), shares(heads, ranks))
     horse.register_forward_pre_hook(part.cut, with_kwargs=True)

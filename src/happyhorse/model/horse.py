@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from happyhorse.model.attention import Window
 from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope, linear
-from happyhorse.model.mixing import Layout, Moving, Near, Together
+from happyhorse.model.mixing import Layout, Moving, Near, Together, Told
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid
 
@@ -35,6 +35,7 @@ class Horse(nn.Module):
         self.near = nn.ModuleDict({str(i): Near(config.hidden_size) for i in config.near_layers})
         self.moving = nn.ModuleDict({str(i): Moving(config.hidden_size) for i in config.moving_layers})
         self.together = nn.ModuleDict({str(i): Together(config.hidden_size) for i in config.together_layers})
+        self.told = nn.ModuleDict({str(i): Told(config.hidden_size) for i in config.told_layers})
         self.layout = nn.ModuleDict({str(i): Layout(config.hidden_size) for i in config.layout_layers})
         self.final_norm_video = ModalNorm(config.hidden_size)
         self.final_norm_audio = ModalNorm(config.hidden_size)
@@ -84,6 +85,8 @@ class Horse(nn.Module):
                 x = self.layout[str(index)](x, grid)
             if index in self.config.together_layers:
                 x = self.together[str(index)](x, grid, sizes)
+            if index in self.config.told_layers:
+                x = self.told[str(index)](x, sizes, mask)
             x = layer(x, rotation, sizes, mask, window)  # [B, L, D]
         return self.heads(x, sizes)  # [B, Lv, Cv], [B, La, Ca]
 

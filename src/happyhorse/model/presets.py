@@ -20,6 +20,7 @@ _LAYER_FIELDS = (
     "near_layers",
     "moving_layers",
     "together_layers",
+    "told_layers",
     "layout_layers",
 )
 
@@ -35,11 +36,12 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    Five things the published network does not have: `given_embedding` adds one learned vector to every token
+    Six things the published network does not have: `given_embedding` adds one learned vector to every token
     whose value is a condition and not noise, `near_layers` begin by adding to each video token a learned
     share of its eight neighbours in the picture, `moving_layers` by telling it what its neighbours in picture and
-    time say, `together_layers` by telling the picture what sounds at that time and the sound what is seen, and
-    `layout_layers` by telling each video token what its whole frame looks like, coarsely. `param_dtype` is the
+    time say, `together_layers` by telling the picture what sounds at that time and the sound what is seen,
+    `told_layers` by telling both what the words say, and `layout_layers` by telling each video token what its whole
+    frame looks like, coarsely. `param_dtype` is the
     precision in which the four families of block matrices are stored and multiplied; everything else is always fp32
     (15B spec section 2.1).
 
@@ -63,6 +65,7 @@ class HorseConfig:
     near_layers: tuple[int, ...] = ()
     moving_layers: tuple[int, ...] = ()
     together_layers: tuple[int, ...] = ()
+    told_layers: tuple[int, ...] = ()
     layout_layers: tuple[int, ...] = ()
     param_dtype: DTypeName = "bf16"
 
