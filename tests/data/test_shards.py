@@ -113,3 +113,16 @@ def test_several_processes_make_the_same(
     one = make(plan, workers=1)
     assert one != two
     assert {p.name: p.read_bytes() for p in one.iterdir()} == {p.name: p.read_bytes() for p in two.iterdir()}
+
+
+def test_a_family_can_come_several_times_in_an_epoch(cache: Path) -> None:
+    world = replace(TINY, families=("clock", "hammer"))
+    folder = make(ShardPlan(world, "train", CLIPS), workers=1)
+    plain, repeated = Shards(folder), Shards(folder, repeat={"clock": 3})
+    families = [record["family"] for record in plain.records]
+    size = 3 * families.count("clock") + families.count("hammer")
+    seen = repeated.batch(size, 0, 0)
+    assert sorted(seen) == sorted(
+        i for i, name in enumerate(families) for _ in range(3 if name == "clock" else 1)
+    )
+    assert sorted(plain.batch(CLIPS, 0, 0)) == list(range(CLIPS)) and len(repeated) == CLIPS

@@ -104,6 +104,9 @@ def test_mixture_of_levels():
 def test_a_mixture_can_be_pure_and_refuses_shares_above_one():
     alone = path.draw_levels(64, {"video": 3.0, "audio": 3.0}, seeded(), path.Mixture(0.0, 0.0, 0.0))
     assert torch.allclose(alone["video"], alone["audio"], atol=1e-6)
+    early = path.draw_levels(64, {"video": 3.0, "audio": 1.5}, seeded(), path.Mixture(0.0, 0.0, 0.0, 1.0))
+    assert path.EARLY <= float(early["video"].min()) <= float(early["video"].max()) < 1
+    torch.testing.assert_close(early["audio"], path.shift(early["video"], 0.5))
     given_picture = path.draw_levels(64, {"video": 3.0, "audio": 3.0}, seeded(), path.Mixture(1.0, 0.0, 0.0))
     assert not given_picture["video"].any() and given_picture["audio"].all()
     with pytest.raises(ValueError, match="sum to at most 1"):

@@ -94,6 +94,10 @@ def test_settings_change_one_value_each(file):
         ("flow.loop=3", "'flow.loop' must be a table of settings"),
         ("flow.loop.steps.x=3", "'steps' is a value, not a table"),
         ("flow.loop.steps", "--set takes key=value"),
+        ("flow.loop.steps=0", "'flow.loop.steps' must be 1 or more, got 0"),
+        ("flow.loop.optim.cooldown=1.5", "'flow.loop.optim.cooldown' must be from 0 to 1, got 1.5"),
+        ("flow.repeat.bals=2", "no clips of a family 'bals'; did you mean 'balls'?"),
+        ("flow.repeat.balls=0", "'flow.repeat.balls' must be 1 or more"),
     ],
 )
 def test_mistakes_are_named(file, setting, sentence):

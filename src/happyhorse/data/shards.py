@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -183,14 +183,21 @@ def _encoder(path: str) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
 class Shards:
     """A folder of shards as one sequence of `len` clips; tensors stay on disk (memory-mapped) until sliced."""
 
-    def __init__(self, folder: str | Path, clips: int | None = None) -> None:
-        """Open what is complete in `folder`, the first `clips` of it. Raises ValueError if that is nothing."""
+    def __init__(
+        self, folder: str | Path, clips: int | None = None, repeat: Mapping[str, int] | None = None
+    ) -> None:
+        """Open what is complete in `folder`, the first `clips` of it. Raises ValueError if that is nothing.
+
+        The clips of a family in `repeat` come so many times in each epoch of batches, the others once.
+        """
         self.files = sorted(p for p in Path(folder).glob("*.safetensors") if p.with_suffix(".jsonl").exists())
         lines = [p.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines() for p in self.files]
         self.places = [(f, i) for f, rows in enumerate(lines) for i in range(len(rows))][:clips]
         self.records: list[dict[str, Any]] = [json.loads(row) for rows in lines for row in rows][:clips]
         if not self.places:
             raise ValueError(f"no finished shards in {folder}: make them first (happyhorse data make)")
+        times = [(repeat or {}).get(record["family"], 1) for record in self.records] if repeat else []
+        self._epoch = [i for i, count in enumerate(times) for _ in range(count)] or list(range(len(self)))
         self._open: OrderedDict[int, Any] = OrderedDict()  # the shards used last, oldest first
 
     def __len__(self) -> int:
@@ -203,7 +210,7 @@ class Shards:
 
     def batch(self, size: int, seed: int, step: int) -> list[int]:
         """Clips of the batch of `step`, `size` of them, a pure function of (seed, step)."""
-        return indices(len(self), size, seed, step)
+        return [self._epoch[place] for place in indices(len(self._epoch), size, seed, step)]
 
     def groups(self, size: int, most: int) -> list[list[int]]:
         """The first `most` clips in groups of `size`; what fills no group is left out, unless no group is full."""

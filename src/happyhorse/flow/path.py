@@ -14,6 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+EARLY = (
+    0.93  # video level above which a prompt decides what there is to see, and the noise shows nothing of it
+)
 CLAMP = 1e-3  # training levels stay inside [CLAMP, 1 - CLAMP]: at the ends the target is one of the inputs
 
 
@@ -120,9 +123,10 @@ class Mixture:
     clean_video: float = 0.1  # sound for a given picture
     clean_audio: float = 0.1  # picture for a given sound
     independent: float = 0.1  # any pair of levels
+    early: float = 0.0  # one shared level, that of the video evenly from EARLY to 1
 
     def __post_init__(self) -> None:
-        shares = (self.clean_video, self.clean_audio, self.independent)
+        shares = (self.clean_video, self.clean_audio, self.independent, self.early)
         if min(shares) < 0 or sum(shares) > 1:
             raise ValueError(f"shares of a mixture must be >= 0 and sum to at most 1, got {shares}")
 
@@ -145,6 +149,9 @@ def draw_levels(
     video = draw_sigma(count, amounts["video"], generator, uniform)
     own = draw_sigma(count, amounts["audio"], generator, uniform)
     kind = torch.rand(count, generator=generator, device=generator.device)
+    if mixture.early:
+        top = EARLY + (1 - EARLY) * torch.rand(count, generator=generator, device=generator.device)
+        video = torch.where(kind >= 1 - mixture.early, top.clamp(max=1 - CLAMP), video)
     first, second = mixture.clean_video, mixture.clean_video + mixture.clean_audio
     independent = (kind >= second) & (kind < second + mixture.independent)
     audio = torch.where(independent, own, shift(video, ratio).clamp(CLAMP, 1 - CLAMP))

@@ -1,7 +1,7 @@
 """A recipe: one TOML file from which a published result follows, and the functions that cook it."""
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from happyhorse.data.references import ReferencePlan, References
 from happyhorse.data.sets import Mixed, open_manifest
 from happyhorse.data.shards import ShardPlan, Shards, make
 from happyhorse.data.source import WorldConfig
+from happyhorse.errors import did_you_mean
 from happyhorse.generate.upscaler import UpscalerConfig
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train import resample
@@ -30,6 +31,7 @@ from happyhorse.train.parallel import device
 from happyhorse.train.report import write
 from happyhorse.train.upscale import SHOWN, Pairs, UpscaleConfig, UpscaleObjective
 from happyhorse.train.windows import Sets
+from happyhorse.world import FAMILIES
 
 Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how many, values
 
@@ -54,8 +56,9 @@ class FlowRecipe:
     """Latent clips to make, the network, and how it is trained.
 
     The clips are `clips` of the world and `heldout` to judge by, or those of the `manifest` that `happyhorse data
-    import` wrote. Where `flow.conditions` asks for them there are `edits` of the world beside them, and pictures of the
-    subjects of its first `references` clips.
+    import` wrote. Those of a family in `repeat` are seen so many times as often: some families are rare, and a colour
+    of a rare one is rarer. Where `flow.conditions` asks for them there are `edits` of the world beside them, and
+    pictures of the subjects of its first `references` clips.
     """
 
     clips: Number
@@ -65,6 +68,7 @@ class FlowRecipe:
     text: TextConfig = TextConfig()
     flow: FlowConfig = FlowConfig()
     manifest: str = ""
+    repeat: dict[str, Count] = field(default_factory=dict)
     edits: Count = 2048
     references: Count = 4096
 
@@ -74,6 +78,11 @@ class FlowRecipe:
                 "the clips come either from the world or from a manifest: with flow.manifest set flow.clips=0 and "
                 "flow.heldout=0 (world clips beside your own are asked for by: happyhorse data import --world)"
             )
+        for family in self.repeat:
+            if family not in FAMILIES or self.manifest:
+                raise ValueError(
+                    f"flow.repeat: no clips of a family '{family}'{did_you_mean(family, FAMILIES)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -110,21 +119,28 @@ def load_recipe(path: str | Path, settings: Iterable[str] = ()) -> Recipe:
 
 
 def shards(
-    recipe: Recipe, split: str, clips: int, codec: Path | None, workers: int, report: Report | None
+    recipe: Recipe,
+    split: str,
+    clips: int,
+    codec: Path | None,
+    workers: int,
+    report: Report | None,
+    repeat: Mapping[str, int] | None = None,
 ) -> Shards:
-    """The shards of a recipe, made now if they do not exist: raw, or latents of `codec`."""
+    """The shards of a recipe, made now if they do not exist: raw, or latents of `codec`; `repeat`: see `Shards`."""
     plan = ShardPlan(recipe.world, split, clips, str(codec) if codec else None)
     what = f"{split} {'latents' if codec else 'renders'}"
     progress = (lambda done, total: report(what, done, total, {})) if report else None
-    return Shards(make(plan, workers, progress), clips)
+    return Shards(make(plan, workers, progress), clips, repeat)
 
 
 def latents(recipe: Recipe, split: str, codec: Path, workers: int, report: Report | None) -> Shards | Mixed:
     """The latents of a split that a recipe trains its denoiser on: of the world's clips, or of a manifest's."""
     settings = recipe.flow
     if not settings.manifest:
-        clips = settings.clips if split == "train" else settings.heldout
-        return shards(recipe, split, clips, codec, workers, report)
+        if split == "train":
+            return shards(recipe, split, settings.clips, codec, workers, report, settings.repeat)
+        return shards(recipe, split, settings.heldout, codec, workers, report)
     progress = (lambda what, done, total: report(what, done, total, {})) if report else None
     return Mixed(open_manifest(Path(settings.manifest), split, codec, workers, progress))
 
