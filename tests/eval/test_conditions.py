@@ -126,7 +126,7 @@ def test_what_a_model_has_not_learnt_is_not_tried(plan, tiny_model):
     assert conditions.measure(Plan(str(tiny_model), plan.folder, plan.fields), 1, some) == {}
 
 
-def test_every_condition_is_tried_and_a_measurement_goes_on(plan):
+def test_every_condition_is_tried_and_a_measurement_goes_on(plan, monkeypatch):
     said = []
     found = conditions.measure(plan, 1, progress=lambda *at: said.append(at))
     assert list(found) == [one.name for one in CONDITIONS]
@@ -139,6 +139,10 @@ def test_every_condition_is_tried_and_a_measurement_goes_on(plan):
     again = conditions.measure(plan, 1)
     assert {path: path.stat().st_mtime_ns for path in plan.folder.rglob("*.mp4")} == files
     assert again["sound"] == found["sound"]
+    monkeypatch.setattr(run, "weights", lambda model: ["others of the same name"])
+    conditions.measure(plan, 1, [one for one in CONDITIONS if one.name == "sound"])
+    changed = {path for path, at in files.items() if path.stat().st_mtime_ns != at}
+    assert len(changed) == 1, "figures of other weights were taken for those of these"
 
 
 def test_the_command_writes_a_page_with_an_example_of_each(plan, tmp_path, monkeypatch):

@@ -316,7 +316,7 @@ def _try(job: tuple[Plan, str, Asked]) -> dict[str, float] | None:
     folder = place_of(plan, name)
     stem = run.stem(asked)
     key = config.fingerprint(
-        [plan.model, {k: str(v) for k, v in plan.fields.items()}, asked.seed, asked.prompt]
+        [run.weights(plan.model), {k: str(v) for k, v in plan.fields.items()}, asked.seed, asked.prompt]
     )
     file = folder / f"{stem}.json"
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from happyhorse import media
+from happyhorse import checkpoint, media
 from happyhorse.data.source import seed_of
 from happyhorse.eval import judge as judges
 from happyhorse.eval import recogniser as recognisers
 from happyhorse.eval.asks import prompt
 from happyhorse.eval.clips import Seen, look
 from happyhorse.generate import noise
-from happyhorse.generate.load import PACKAGED, load
+from happyhorse.generate.load import PACKAGED, find_published, load, parts_of
 from happyhorse.generate.pipeline import make
 from happyhorse.values import Clip
 from happyhorse.world.scene import RATE, Scene, available, hear, render, sample
@@ -125,6 +125,18 @@ def _look(job: tuple[Plan, Source, Asked]) -> Seen:
 def stem(asked: Asked) -> str:
     """What the files of a clip are called."""
     return f"{asked.index:04d}-{asked.family}"
+
+
+def weights(model: str) -> list[str]:
+    """What the weights of a model are known by: figures that are kept are those of these weights, not of a name.
+
+    Hashes of the parts of a small model; names, sizes and times of the files of the 15B, which take minutes to read.
+    """
+    found = find_published(model)
+    if found is None:
+        return [checkpoint.sha256(path) for path in parts_of(model).values()]
+    files = sorted(Path(found[0]).rglob("*.safetensors"))
+    return [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
 
 
 def length(plan: Plan) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from happyhorse import checkpoint, config
+from happyhorse import config
 from happyhorse.eval import run
 from happyhorse.eval.clips import gather
 from happyhorse.eval.report import as_dict
@@ -77,7 +77,7 @@ def measure(
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for variant in variants(model):
         asked = list(run.asks(clips, run.length(run.Plan(variant.model, folder, variant.fields))))
-        weights = [checkpoint.sha256(path) for path in parts_of(variant.model).values()]
+        weights = run.weights(variant.model)
         for count in steps:
             fields = variant.fields | {"steps": count}
             place = folder / place_of(variant.name, count)
