@@ -11,6 +11,7 @@ import torch
 from happyhorse.data import shards
 from happyhorse.data.shards import CLIPS, OPEN, ShardPlan, Shards, make
 from happyhorse.data.source import HELDOUT, RawClip, WorldConfig, render_seed
+from happyhorse.train.windows import Sets
 from happyhorse.world import scene
 
 TINY = WorldConfig(64, 32, 0.3, ("clock",))
@@ -126,3 +127,6 @@ def test_a_family_can_come_several_times_in_an_epoch(cache: Path) -> None:
         i for i, name in enumerate(families) for _ in range(3 if name == "clock" else 1)
     )
     assert sorted(plain.batch(CLIPS, 0, 0)) == list(range(CLIPS)) and len(repeated) == CLIPS
+    assert Sets(plain).sources != Sets(repeated).sources, (
+        "what is kept of one draw would be taken for the other's"
+    )

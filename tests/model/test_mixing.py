@@ -1,6 +1,7 @@
 """The paths between sound and picture, over a frame, to neighbours and from the words: what they reach, and no more."""
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -34,14 +35,19 @@ def stream(
     return torch.randn(2, sum(sizes), WIDTH, generator=torch.Generator().manual_seed(1)), sizes
 
 
-def changed(module: Together, grid: Grid, place: int, steps: int, beside: int = 0) -> set[int]:
-    """The other tokens that say something else after the one at `place` does."""
-    x, sizes = stream(grid, steps, beside)
+def reached(path: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, place: int) -> set[int]:
+    """The tokens of a stream that say something else after the one at `place` does."""
     y = x.clone()
     y[:, place] += torch.linspace(-2, 2, WIDTH)
     with torch.no_grad():
-        differ = (module(y, grid, sizes) - module(x, grid, sizes)).abs().amax((0, 2)) > 1e-6
-    return set(differ.nonzero().flatten().tolist()) - {place}
+        differ = (path(y) - path(x)).abs().amax((0, 2)) > 1e-6
+    return set(differ.nonzero().flatten().tolist())
+
+
+def changed(module: Together, grid: Grid, place: int, steps: int, beside: int = 0) -> set[int]:
+    """The other tokens that say something else after the one at `place` does."""
+    x, sizes = stream(grid, steps, beside)
+    return reached(lambda x: module(x, grid, sizes), x, place) - {place}
 
 
 def test_it_starts_as_nothing():
@@ -70,8 +76,8 @@ def test_sound_is_heard_in_its_own_frame_and_a_frame_is_seen_in_its_own_sound(
 @pytest.mark.parametrize("steps", [1, 3, 8, 11])
 def test_sound_may_be_shorter_or_longer_than_the_picture(steps):
     grid = Grid(3, 2, 2)
-    reached = changed(drawn(Together(WIDTH)), grid, grid.tokens, steps)
-    assert reached == set(range(grid.frame_tokens)), "the first step still belongs to the first frame"
+    first = changed(drawn(Together(WIDTH)), grid, grid.tokens, steps)
+    assert first == set(range(grid.frame_tokens)), "the first step still belongs to the first frame"
     last = changed(drawn(Together(WIDTH)), grid, grid.tokens - 1, steps)
     assert last == {grid.tokens + step for step in range(5, min(steps, 9))}
 
@@ -102,10 +108,11 @@ def test_waves_are_those_of_the_cosine_transform():
     )
 
 
-def test_a_layout_starts_as_nothing():
+@pytest.mark.parametrize("kind", [Layout, Moving])
+def test_a_path_within_the_picture_starts_as_nothing(kind):
     grid = Grid(3, 2, 4)
     x, _ = stream(grid, 9)
-    assert torch.equal(drawn(Layout(WIDTH), ("show",))(x, grid), x)
+    assert torch.equal(drawn(kind(WIDTH), ("show",))(x, grid), x)
 
 
 @settings(max_examples=25)
@@ -113,19 +120,9 @@ def test_a_layout_starts_as_nothing():
 def test_a_token_tells_all_of_its_frame_and_no_one_else(frames, rows, columns, data):
     grid = Grid(frames, rows, columns)
     x, _ = stream(grid, 4 * frames - 3, beside=2)
-    token = data.draw(st.integers(0, grid.tokens - 1))
-    y = x.clone()
-    y[:, token] += torch.linspace(-2, 2, WIDTH)
-    with torch.no_grad():
-        differ = (drawn(Layout(WIDTH))(y, grid) - drawn(Layout(WIDTH))(x, grid)).abs().amax((0, 2)) > 1e-6
+    token, module = data.draw(st.integers(0, grid.tokens - 1)), drawn(Layout(WIDTH))
     own = token // grid.frame_tokens * grid.frame_tokens
-    assert set(differ.nonzero().flatten().tolist()) == set(range(own, own + grid.frame_tokens))
-
-
-def test_moving_starts_as_nothing():
-    grid = Grid(3, 2, 4)
-    x, _ = stream(grid, 9)
-    assert torch.equal(drawn(Moving(WIDTH), ("show",))(x, grid), x)
+    assert reached(lambda x: module(x, grid), x, token) == set(range(own, own + grid.frame_tokens))
 
 
 @settings(max_examples=25)
@@ -134,17 +131,14 @@ def test_what_moves_is_told_to_neighbours_in_picture_and_time_and_no_one_else(fr
     grid = Grid(frames, rows, columns)
     x, _ = stream(grid, 4 * frames - 3, beside=2)
     t, r, c = (data.draw(st.integers(0, size - 1)) for size in (frames, rows, columns))
-    y = x.clone()
-    y[:, (t * rows + r) * columns + c] += torch.linspace(-2, 2, WIDTH)
-    with torch.no_grad():
-        differ = (drawn(Moving(WIDTH))(y, grid) - drawn(Moving(WIDTH))(x, grid)).abs().amax((0, 2)) > 1e-6
+    module = drawn(Moving(WIDTH))
     near = {
         (i * rows + j) * columns + k
         for i in range(max(0, t - 1), min(frames, t + 2))
         for j in range(max(0, r - 1), min(rows, r + 2))
         for k in range(max(0, c - 1), min(columns, c + 2))
     }
-    assert set(differ.nonzero().flatten().tolist()) == near
+    assert reached(lambda x: module(x, grid), x, (t * rows + r) * columns + c) == near
 
 
 def test_what_moves_says_the_same_wherever_it_is():
@@ -166,12 +160,8 @@ def test_words_reach_picture_and_sound_and_nothing_else_does():
     x, sizes = stream(Grid(2, 2, 2), 5)
     begin, module = sizes[0] + sizes[1], drawn(Told(WIDTH))
     for place in (0, begin - 1, begin):
-        y = x.clone()
-        y[:, place] += torch.linspace(-2, 2, WIDTH)
-        with torch.no_grad():
-            differ = (module(y, sizes, None) - module(x, sizes, None)).abs().amax((0, 2)) > 1e-6
-        reached = set(differ.nonzero().flatten().tolist())
-        assert reached == ({place} if place < begin else {*range(begin), place})
+        found = reached(lambda x: module(x, sizes, None), x, place)
+        assert found == ({place} if place < begin else {*range(begin), place})
 
 
 def test_words_that_pad_are_as_if_they_were_not_there():

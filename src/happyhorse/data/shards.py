@@ -196,8 +196,9 @@ class Shards:
         self.records: list[dict[str, Any]] = [json.loads(row) for rows in lines for row in rows][:clips]
         if not self.places:
             raise ValueError(f"no finished shards in {folder}: make them first (happyhorse data make)")
-        times = [(repeat or {}).get(record["family"], 1) for record in self.records] if repeat else []
-        self._epoch = [i for i, count in enumerate(times) for _ in range(count)] or list(range(len(self)))
+        self._repeat = dict(repeat or {})
+        times = [self._repeat.get(record.get("family", ""), 1) for record in self.records]
+        self._epoch = [i for i, count in enumerate(times) for _ in range(count)]
         self._open: OrderedDict[int, Any] = OrderedDict()  # the shards used last, oldest first
 
     def __len__(self) -> int:
@@ -205,8 +206,8 @@ class Shards:
 
     @property
     def names(self) -> list[str]:
-        """The name of its folder, which says what it was made from."""
-        return [self.files[0].parent.name]
+        """The name of its folder, which says what it was made from, and what comes several times in an epoch."""
+        return [self.files[0].parent.name, *(f"{name} x {count}" for name, count in self._repeat.items())]
 
     def batch(self, size: int, seed: int, step: int) -> list[int]:
         """Clips of the batch of `step`, `size` of them, a pure function of (seed, step)."""

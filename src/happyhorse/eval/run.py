@@ -127,16 +127,17 @@ def stem(asked: Asked) -> str:
     return f"{asked.index:04d}-{asked.family}"
 
 
-def weights(model: str) -> list[str]:
+@lru_cache(maxsize=4)
+def weights(model: str) -> tuple[str, ...]:
     """What the weights of a model are known by: figures that are kept are those of these weights, not of a name.
 
     Hashes of the parts of a small model; names, sizes and times of the files of the 15B, which take minutes to read.
     """
     found = find_published(model)
     if found is None:
-        return [checkpoint.sha256(path) for path in parts_of(model).values()]
+        return tuple(checkpoint.sha256(path) for path in parts_of(model).values())
     files = sorted(Path(found[0]).rglob("*.safetensors"))
-    return [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return tuple(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
 
 
 def length(plan: Plan) -> float:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 EARLY = (
-    0.93  # video level above which a prompt decides what there is to see, and the noise shows nothing of it
+    0.93  # video level above which the prompt decides what there is to see: the noise does not show it yet
 )
 CLAMP = 1e-3  # training levels stay inside [CLAMP, 1 - CLAMP]: at the ends the target is one of the inputs
 

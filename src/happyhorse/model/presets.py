@@ -41,9 +41,8 @@ class HorseConfig:
     share of its eight neighbours in the picture, `moving_layers` by telling it what its neighbours in picture and
     time say, `together_layers` by telling the picture what sounds at that time and the sound what is seen,
     `told_layers` by telling both what the words say, and `layout_layers` by telling each video token what its whole
-    frame looks like, coarsely. `param_dtype` is the
-    precision in which the four families of block matrices are stored and multiplied; everything else is always fp32
-    (15B spec section 2.1).
+    frame looks like, coarsely. `param_dtype` is the precision in which the four families of block matrices are stored
+    and multiplied; everything else is always fp32 (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
     """

@@ -1,12 +1,11 @@
 """Objective of the base model: the velocity of joint video and audio latents, at every mixture of noise levels."""
 
-import itertools
 from collections import Counter
 from collections.abc import Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from happyhorse.codec import Codec
 from happyhorse.codec.audio import SAMPLES
 from happyhorse.codec.mel import RATE
 from happyhorse.codec.text import Phone, TextConfig, familiar, split_spoken, tokenize, words
-from happyhorse.config import Count, Factor, Positive, Range, Share
+from happyhorse.config import Factor, Positive, Share
 from happyhorse.data.batches import step_generator
 from happyhorse.data.sets import Mixed
 from happyhorse.data.shards import Shards
@@ -37,7 +36,7 @@ from happyhorse.train.emphasis import SEEN, deviations, motion, still_and_moving
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_clips
-from happyhorse.train.windows import Sets, cut, has_sound, read
+from happyhorse.train.windows import Sets, WindowConfig, cut, has_sound, read
 from happyhorse.train.wording import parted, reworded, wordings
 from happyhorse.values import AudioShape, Clip, ClipShape, VideoShape
 
@@ -48,7 +47,7 @@ COMPILED_TEXT = 40  # text is padded to a multiple of it where lengths are compi
 
 
 @dataclass(frozen=True)
-class FlowConfig:
+class FlowConfig(WindowConfig):
     """Shifts of the noise levels, shares of dropped text and lines, of captions told anew and reworded, and conditions.
 
     A share `length_shares[i]` of the steps trains on windows of `lengths[i]` latent frames, anywhere in the clip, and
@@ -72,30 +71,8 @@ class FlowConfig:
     drop_speech: Share = 0.05
     retell: Share = 0.0
     reword: Share = 0.0
-    lengths: tuple[Annotated[int, Range(2)], ...] = ()
-    length_shares: tuple[Share, ...] = ()
-    length_batches: tuple[Count, ...] = ()
     conditions: ConditionConfig = ConditionConfig()
     mixture: path.Mixture = path.Mixture(0.07, 0.07, 0.06)
-
-    def __post_init__(self) -> None:
-        sizes = {len(self.lengths), len(self.length_shares), len(self.length_batches)}
-        if len(sizes) > 1 or sum(self.length_shares) > 1:
-            raise ValueError(
-                "lengths, length_shares (summing to at most 1) and length_batches go together, one each a length"
-            )
-        if min(self.lengths, default=2) < 2 or min(self.length_batches, default=1) < 1:
-            raise ValueError(
-                "a window has 2 or more latent frames (lengths), and length_batches are 1 or more"
-            )
-
-    def window(self, draw: float) -> tuple[int | None, int]:
-        """Latent frames of a step (None: whole clips) and its share of more clips, by a uniform `draw` in [0, 1)."""
-        edges = itertools.accumulate(self.length_shares)
-        for length, more, edge in zip(self.lengths, self.length_batches, edges, strict=True):
-            if draw < edge:
-                return length, more
-        return None, 1
 
     @property
     def shifts(self) -> dict[str, float]:

@@ -11,15 +11,15 @@ carries them too.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 
 from happyhorse import checkpoint, config
 from happyhorse.codec import Codec
-from happyhorse.config import Count, Range, Share
+from happyhorse.config import Count
 from happyhorse.data.shards import Shards
 from happyhorse.files import write_atomic
 from happyhorse.generate.denoiser import load_denoiser
@@ -42,7 +42,7 @@ from happyhorse.train.rungs import (
     TrajectoryConfig,
     noise_like,
 )
-from happyhorse.train.windows import Sets
+from happyhorse.train.windows import Sets, WindowConfig
 
 TEACHERS = ("teacher, guided", "teacher, unguided")
 MARGIN = 0.01  # share by which a joint distance has to be smaller to count: a tie is no gain
@@ -50,7 +50,7 @@ Report = Callable[[str, int, int, dict[str, float]], None]  # what, done, of how
 
 
 @dataclass(frozen=True)
-class DistillRecipe:
+class DistillRecipe(WindowConfig):
     """A student of `rank` and `steps`, the teacher's steps and guidance, held-out prompts to judge by, and the rungs.
 
     Windows of clips are as in flow training, with shares of their own: a student needs whole clips more than its
@@ -64,14 +64,12 @@ class DistillRecipe:
     guidance: float = 3.0
     audio_guidance: float = 4.0
     prompts: Count = 48
-    lengths: tuple[Annotated[int, Range(2)], ...] = ()
-    length_shares: tuple[Share, ...] = ()
-    length_batches: tuple[Count, ...] = ()
     guided: GuidedConfig | None = None
     trajectory: TrajectoryConfig | None = None
     matching: MatchingConfig | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.rungs():
             raise ValueError("there is nothing to distil by: give distill.guided, .trajectory or .matching")
 
@@ -114,7 +112,7 @@ def climb(
         first.autocast,
         known.get("vocabulary", ()),
     )
-    windows = {key: getattr(recipe, key) for key in ("lengths", "length_shares", "length_batches")}
+    windows = {field.name: getattr(recipe, field.name) for field in fields(WindowConfig)}
     flow = replace(flow, drop_text=0.0, **windows)  # guidance without a prompt is no guidance
     train_sets.check(flow.conditions)
     channels = emphasis.weights(emphasis.deviations(train_sets.clips), flow.channel_power)

@@ -138,9 +138,8 @@ def latents(recipe: Recipe, split: str, codec: Path, workers: int, report: Repor
     """The latents of a split that a recipe trains its denoiser on: of the world's clips, or of a manifest's."""
     settings = recipe.flow
     if not settings.manifest:
-        if split == "train":
-            return shards(recipe, split, settings.clips, codec, workers, report, settings.repeat)
-        return shards(recipe, split, settings.heldout, codec, workers, report)
+        clips, repeat = (settings.clips, settings.repeat) if split == "train" else (settings.heldout, None)
+        return shards(recipe, split, clips, codec, workers, report, repeat)
     progress = (lambda what, done, total: report(what, done, total, {})) if report else None
     return Mixed(open_manifest(Path(settings.manifest), split, codec, workers, progress))
 

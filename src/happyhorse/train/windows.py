@@ -1,13 +1,15 @@
 """What a part of a training batch is cut from: latents of clips, their records, and windows of them."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from happyhorse.config import Count, Range, Share
 from happyhorse.data.batches import step_generator
 from happyhorse.data.edits import Edits
 from happyhorse.data.references import References
@@ -16,6 +18,37 @@ from happyhorse.data.shards import Shards
 from happyhorse.train.conditions import ConditionConfig, Stands
 
 BESIDE_STREAM = 62  # random draws that all parts of a step agree on: what stands beside the clips
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Lengths of windows in latent frames, shares of the steps, and how many times as many clips a step of each has.
+
+    The rest of the steps has whole clips. Raises ValueError for lists that do not belong together.
+    """
+
+    lengths: tuple[Annotated[int, Range(2)], ...] = ()
+    length_shares: tuple[Share, ...] = ()
+    length_batches: tuple[Count, ...] = ()
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.lengths), len(self.length_shares), len(self.length_batches)}
+        if len(sizes) > 1 or sum(self.length_shares) > 1:
+            raise ValueError(
+                "lengths, length_shares (summing to at most 1) and length_batches go together, one each a length"
+            )
+        if min(self.lengths, default=2) < 2 or min(self.length_batches, default=1) < 1:
+            raise ValueError(
+                "a window has 2 or more latent frames (lengths), and length_batches are 1 or more"
+            )
+
+    def window(self, draw: float) -> tuple[int | None, int]:
+        """Latent frames of a step (None: whole clips) and its share of more clips, by a uniform `draw` in [0, 1)."""
+        edges = itertools.accumulate(self.length_shares)
+        for length, more, edge in zip(self.lengths, self.length_batches, edges, strict=True):
+            if draw < edge:
+                return length, more
+        return None, 1
 
 
 @dataclass(frozen=True, eq=False)
