@@ -59,11 +59,12 @@ studio: studio/node_modules/.package-lock.json ## build the studio page anew, af
 studio/node_modules/.package-lock.json: studio/package.json studio/package-lock.json
 	@npm --prefix studio ci --silent
 
-nano: $(VENV)/.installed ## the whole life in minutes: world, codec, denoiser, student, super-resolution, clip
+nano: $(VENV)/.installed ## the whole life in minutes: world, codec, denoiser, student, decoder, super-resolution, clip
 	@rm -rf runs/nano # from nothing, not from where an earlier run stopped
 	@$(BIN)/happyhorse train codec --recipe recipes/nano.toml
 	@$(BIN)/happyhorse train flow --recipe recipes/nano.toml
 	@$(BIN)/happyhorse train distill --recipe recipes/nano.toml
+	@$(BIN)/happyhorse train decoder --recipe recipes/nano.toml
 	@$(BIN)/happyhorse train upscale --recipe recipes/nano.toml
 	@$(BIN)/happyhorse generate "$(PROMPT)" --model runs/nano --seed 1 --output runs/nano/clip.mp4
 	@$(BIN)/happyhorse eval --model runs/nano --clips 32 $(addprefix --family ,balls xylophone clock hammer) --source model \

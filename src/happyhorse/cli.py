@@ -216,7 +216,15 @@ def _version(on: bool) -> None:
         raise typer.Exit
 
 
-for verb in (cli_train.codec, cli_train.flow, cli_train.distill, cli_train.upscale, cli_train.report):
+TRAINS = (
+    cli_train.codec,
+    cli_train.flow,
+    cli_train.distill,
+    cli_train.decoder,
+    cli_train.upscale,
+    cli_train.report,
+)
+for verb in TRAINS:
     train_app.command()(verb)
 app.command(rich_help_panel=USE)(cli_engine.pull)
 app.command(rich_help_panel=USE)(cli_engine.planning(cli_generate.generate, cli_generate.fields))

@@ -1,4 +1,4 @@
-"""The verbs that train: `happyhorse train codec`, `flow`, `distill`, `upscale`, `report`."""
+"""The verbs that train: `happyhorse train codec`, `flow`, `distill`, `decoder`, `upscale`, `report`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -93,6 +93,26 @@ def distill(
     )
 
 
+def decoder(
+    recipe: Recipe,
+    settings: Settings = None,
+    output: Output = None,
+    model: Annotated[
+        str | None, typer.Option(help="Small model, by name or folder; otherwise that of the folder.")
+    ] = None,
+    workers: Workers = 2,
+    json: Json = False,
+) -> None:
+    """Train the codec's decoder on what the model makes, so that its faults show less; goes on where it stopped."""
+    from happyhorse.train import recipe as recipes
+
+    plan = recipes.load_recipe(recipe, settings or ())
+    folder = output or Path("runs") / plan.name
+    with show.progress() as report:
+        path = recipes.train_decoder(plan, folder, model or str(folder), workers, show.training(report))
+    show.result({"path": str(path)}, str(path), json)
+
+
 def upscale(
     recipe: Recipe,
     settings: Settings = None,
@@ -109,7 +129,7 @@ def upscale(
     folder = output or Path("runs") / plan.name
     with show.progress() as report:
         path = recipes.train_upscale(
-            plan, folder, codec or folder / "codec.safetensors", base, workers, show.training(report)
+            plan, folder, codec or recipes.newest_codec(folder), base, workers, show.training(report)
         )
     show.result({"path": str(path)}, str(path), json)
 

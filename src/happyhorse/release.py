@@ -11,6 +11,7 @@ from pathlib import Path
 from happyhorse import checkpoint
 from happyhorse.codec import latent_version
 from happyhorse.generate.load import PACKAGED
+from happyhorse.train.recipe import newest_codec
 
 LARGEST_MB = 64.0  # of all released weights together, so that the package stays a quick download
 
@@ -23,7 +24,7 @@ def release(run: Path, name: str, report: Path | None = None, into: Path = PACKA
     ValueError where a part is missing, where parts do not belong together, or where the released weights would exceed
     64 MB.
     """
-    codec_path, denoiser_path = run / "codec.safetensors", run / "flow" / "denoiser.safetensors"
+    codec_path, denoiser_path = newest_codec(run), run / "flow" / "denoiser.safetensors"
     others = {
         "denoiser-lora": run / "student" / "student.safetensors",
         "upscaler": run / "upscale" / "upscaler.safetensors",
@@ -98,6 +99,12 @@ def _card(name: str, loaded: Mapping[str, checkpoint.Checkpoint], report: str | 
                 f"- Codec, {half}: {own['steps']} steps; the linear part keeps {own['variance_kept']:.2%} of the "
                 "variance."
             )
+    if "decoder" in codec.facts:
+        own = codec.facts["decoder"]
+        lines.append(
+            f"- Decoder of the codec, on clips that the model made anew: {own['steps']} steps of "
+            f"{own['recipe']['loop']['batch']} crops."
+        )
     if "denoiser-lora" in loaded:
         own = loaded["denoiser-lora"].facts
         lines.append(

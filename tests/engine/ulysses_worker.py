@@ -70,8 +70,14 @@ if __name__ == "__main__":
     check("bf16", tolerance=2e-2, param_dtype="bf16")
     refusals = (
         ({"hidden_size": 64, "num_query_groups": 1}, "cannot share the 1 key-value heads"),
-        ({"near_layers": (1,)}, "near_, moving_, together_, told_ or layout_layers cannot be shared"),
-        ({"told_layers": (1,)}, "near_, moving_, together_, told_ or layout_layers cannot be shared"),
+        (
+            {"near_layers": (1,)},
+            "near_, moving_, together_, told_, layout_ or scene_layers cannot be shared among",
+        ),
+        (
+            {"told_layers": (1,)},
+            "near_, moving_, together_, told_, layout_ or scene_layers cannot be shared among",
+        ),
     )
     for changes, sentence in refusals:
         try:

@@ -27,6 +27,7 @@ SETTINGS = HorseConfig(
     moving_layers=(0,),
     told_layers=(1,),
     layout_layers=(1,),
+    scene_layers=(0,),
     together_layers=(2,),
     param_dtype="fp32",
 )
@@ -56,4 +57,4 @@ def test_compiled_layers():
     for one, other in zip(horse(*inputs, **beside), expected(*inputs, **beside), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     assert not dynamo.utils.counters["graph_break"]
-    assert dynamo.utils.counters["stats"]["unique_graphs"] == 8, "one for each kind of layer and of mixing"
+    assert dynamo.utils.counters["stats"]["unique_graphs"] == 9, "one for each kind of layer and of mixing"

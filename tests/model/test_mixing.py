@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from happyhorse.model.mixing import STEPS, WAVES, Layout, Moving, Together, Told, waves
+from happyhorse.model.mixing import STEPS, WAVES, Layout, Moving, Scene, Together, Told, waves
 from happyhorse.model.tokens import Grid
 
 WIDTH = 16
@@ -175,6 +175,31 @@ def test_words_that_pad_are_as_if_they_were_not_there():
         silent = module(x[:, :begin], (*sizes[:2], 0), None)
     torch.testing.assert_close(padded, short)
     assert torch.equal(silent, x[:, :begin]), "without words nothing is told"
+
+
+def test_a_scene_starts_as_nothing():
+    grid = Grid(3, 2, 4)
+    x, _ = stream(grid, 9)
+    assert torch.equal(drawn(Scene(WIDTH), ("show",))(x, grid), x)
+
+
+def test_a_scene_is_told_to_all_of_the_picture_and_nothing_else():
+    grid = Grid(3, 2, 4)
+    x, _ = stream(grid, 9, beside=2)
+    y = x.clone()
+    y[:, 5] += torch.linspace(-2, 2, WIDTH)
+    with torch.no_grad():
+        differ = (drawn(Scene(WIDTH))(y, grid) - drawn(Scene(WIDTH))(x, grid)).abs().amax((0, 2)) > 1e-6
+    assert set(differ.nonzero().flatten().tolist()) == set(range(grid.tokens))
+
+
+def test_a_scene_does_not_depend_on_the_order_of_the_frames():
+    grid, module = Grid(3, 2, 4), drawn(Scene(WIDTH))
+    x = torch.randn(1, 3, 8, WIDTH, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        forward = module(x.flatten(1, 2), grid).view_as(x)
+        backward = module(x.flip(1).flatten(1, 2), grid).view_as(x)
+    torch.testing.assert_close(forward.flip(1), backward)
 
 
 def test_a_layout_does_not_depend_on_how_many_tokens_show_it():

@@ -23,6 +23,7 @@ from happyhorse.model.lowrank import Adapted
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train import trajectories
 from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective
+from happyhorse.train.decoder import DecoderConfig, DecoderObjective, Known
 from happyhorse.train.distill import CRITIC, STUDENT
 from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.heldout import Heldout
@@ -240,5 +241,22 @@ def makers(
         network = UpscalerConfig(width=32, layers=1, head_dim=16, groups=1)
         return UpscaleObjective(network, settings, STEP, pairs, None, pairs, pixels, codec)
 
-    made = (flow, video, audio, guided, trajectory, matching, upscale)
+    def decoder() -> DecoderObjective:
+        return DecoderObjective(
+            tiny_model / "codec.safetensors", DecoderConfig(2, 2, own=0.5), STEP, known(6), known(2)
+        )
+
+    def known(clips: int) -> Known:
+        """Clips, their latents, and those with noise on them."""
+        pixels, encode = raw(f"known{clips}", clips), codec.video.encode
+        video = torch.stack([pixels[i][0] for i in range(clips)]).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        with torch.no_grad():
+            exact = encode(video)
+        noise = torch.randn(exact.shape, generator=torch.Generator().manual_seed(1))
+        folder = tmp_path / f"known{len(list(tmp_path.glob('known*')))}"
+        silent = torch.zeros(clips, 9, 64).bfloat16()
+        sets = {"exact": exact, "own": exact + 0.3 * noise}
+        return Known(pixels, *(shards(folder / name, some.bfloat16().contiguous(), silent) for name, some in sets.items()))
+
+    made = (flow, video, audio, guided, trajectory, matching, decoder, upscale)
     return {one.__name__: one for one in made}

@@ -23,7 +23,7 @@ from happyhorse.train.windows import Sets
 from happyhorse.world.scene import available
 
 CPU, AWAY = torch.device("cpu"), elsewhere.begin()
-EVERY = ("flow", "video", "audio", "guided", "trajectory", "matching", "upscale", "recogniser")
+EVERY = ("flow", "video", "audio", "guided", "trajectory", "matching", "decoder", "upscale", "recogniser")
 Use = Callable[[torch.device], None]
 
 

@@ -15,7 +15,7 @@ from happyhorse.train import parallel
 from happyhorse.train.loop import LoopConfig, read_log, train
 
 HERE = Path(__file__).parent
-EVERY = ("flow", "video", "audio", "guided", "trajectory", "matching", "upscale")
+EVERY = ("flow", "video", "audio", "guided", "trajectory", "matching", "decoder", "upscale")
 
 
 def gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:

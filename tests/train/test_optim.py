@@ -46,7 +46,7 @@ def test_parameters_of_the_denoiser_are_divided_by_role():
     horse = HorseConfig(
         num_layers=2, hidden_size=32, head_dim=16, num_query_groups=1, text_in_channels=8, mm_layers=(0,),
         gelu7_layers=(), given_embedding=True, near_layers=(0,), together_layers=(1,), moving_layers=(0,),
-        told_layers=(1,), layout_layers=(1,), param_dtype="fp32",
+        told_layers=(1,), layout_layers=(1,), scene_layers=(0,), param_dtype="fp32",
     )  # fmt: skip
     model = Denoiser(horse, TextConfig(buckets=16, width=8))
     adam, muon = make_optimizers(model, OptimConfig())

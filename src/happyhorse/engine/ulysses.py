@@ -83,8 +83,8 @@ def spread(horse: Horse, group: dist.ProcessGroup | None = None) -> Horse:
         return horse
     if horse.config.mixes or horse.config.told_layers:
         raise ValueError(
-            "a network with near_, moving_, together_, told_ or layout_layers cannot be shared among processes; "
-            "start one"
+            "a network with near_, moving_, together_, told_, layout_ or scene_layers cannot be shared among "
+            "processes; start one"
         )
     part = Part(group, dist.get_rank(group), shares(heads, ranks))
     horse.register_forward_pre_hook(part.cut, with_kwargs=True)

@@ -7,7 +7,6 @@ renders it never saw, and no figure of it is worth more than that. `train_judge`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,11 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from jaxtyping import Float, Float32, UInt8
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from happyhorse import checkpoint
 from happyhorse.codec.mel import BANDS, RATE, log_mel
 from happyhorse.eval.hooves import Stride
-from happyhorse.files import write_atomic
 from happyhorse.world import palette
 
 WIDTH, HEIGHT, FRAMES = 112, 64, 8
@@ -35,6 +32,7 @@ PALETTE: Mapping[str, Sequence[float]] = {
 }
 COLORS = tuple(PALETTE)
 GRID = (8, 14)  # cells in which colours are counted
+KIND = "judge"
 MAPS = 2  # of cells for each colour: where it is, where it moves
 
 
@@ -125,6 +123,11 @@ class Judge:
     families: tuple[str, ...]
     accuracy: Mapping[str, float]
 
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks by name."""
+        return {"eye": self.eye, "hue": self.hue, "ear": self.ear, "stride": self.stride}
+
     @torch.inference_mode()
     def __call__(
         self, video: UInt8[np.ndarray, "F H W 3"], audio: Float32[np.ndarray, " N"], rate: int = RATE
@@ -188,27 +191,35 @@ def spectrogram(wave: Float[Tensor, "B N"]) -> Float[Tensor, "B frames bands"]:
     return rearrange(log_mel(wave), "b (t k) m -> b t k m", k=4).mean(2)
 
 
-def save(judge: Judge, path: str | Path) -> None:
-    """Writes a judge as one safetensors file; its names and accuracy go into the header."""
-    parts = {"eye": judge.eye, "hue": judge.hue, "ear": judge.ear, "stride": judge.stride}
-    tensors = {
-        f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()
+def save(judge: Judge, path: str | Path) -> Path:
+    """Write a judge, its names and its accuracy as one file, in bfloat16, and return the file."""
+    weights = {
+        f"{name}.{key}": value
+        for name, part in judge.parts.items()
+        for key, value in part.state_dict().items()
     }
-    about = {"families": json.dumps(judge.families), "accuracy": json.dumps(dict(judge.accuracy))}
-    whole = {key: value.contiguous() for key, value in tensors.items()}
-    write_atomic(Path(path), lambda hidden: save_file(whole, hidden, metadata=about))
+    part = checkpoint.Checkpoint(
+        KIND, {"families": list(judge.families)}, weights, {"accuracy": dict(judge.accuracy)}
+    )
+    return checkpoint.save(path, part, torch.bfloat16)[0]
 
 
 def load(path: str | Path) -> Judge:
-    """Reads a judge from the file that `save` wrote. Raises FileNotFoundError where there is none."""
-    with safe_open(str(path), "pt") as file:
-        about = file.metadata()
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (a file is no mapping)
-    families = tuple(json.loads(about["families"]))
-    eye, hue, ear, stride = Eye(len(families)), Hue(len(families)), Ear(len(families)), Stride()
-    for name, part in (("eye.", eye), ("hue.", hue), ("ear.", ear), ("stride.", stride)):
-        part.load_state_dict(
-            {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
-        )
-        part.eval().requires_grad_(False)
-    return Judge(eye, hue, ear, stride, families, json.loads(about["accuracy"]))
+    """Read a judge. Raises ValueError where there is none, it is damaged, or it is something else."""
+    part = checkpoint.load(path, KIND)
+    judge = build(part.config["families"], part.facts["accuracy"])
+    for name, module in judge.parts.items():
+        own = {
+            key.removeprefix(f"{name}."): value
+            for key, value in part.weights.items()
+            if key.startswith(f"{name}.")
+        }
+        checkpoint.load_into(module, own, str(path))
+        module.eval().requires_grad_(False)
+    return judge
+
+
+def build(families: Sequence[str], accuracy: Mapping[str, float]) -> Judge:
+    """A judge of these families with random weights, said to have this accuracy."""
+    count = len(families)
+    return Judge(Eye(count), Hue(count), Ear(count), Stride(), tuple(families), accuracy)

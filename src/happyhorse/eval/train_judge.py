@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from happyhorse.eval.judge import (
     Eye,
     Hue,
     Judge,
+    build,
     pictures,
     spectrogram,
     whereabouts,
@@ -78,18 +79,18 @@ def train(
         sets.append(_gather(range(first + clips, first + clips + colored), painted, names, heard=False))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        eye, hue, ear, stride = Eye(len(names)), Hue(len(names)), Ear(len(names)), Stride()
-        for part in (eye, hue, ear, stride):
+        judge = build(names, {})
+        for part in judge.parts.values():
             part.to(device(on))
-        _teach_eye(eye, data, epochs, generator)
-        _teach_hue(hue, sets, 4 * epochs, generator)
-        _teach_ear(ear, data, epochs, generator)
-        _teach_stride(stride, sets, epochs, generator)
-    for part in (eye, hue, ear, stride):
-        part.cpu().eval().requires_grad_(False)
+        _teach_eye(judge.eye, data, epochs, generator)
+        _teach_hue(judge.hue, sets, 4 * epochs, generator)
+        _teach_ear(judge.ear, data, epochs, generator)
+        _teach_stride(judge.stride, sets, epochs, generator)
+    for part in judge.parts.values():  # rounded before it is measured, because it will be saved so
+        part.cpu().to(torch.bfloat16).float().eval().requires_grad_(False)
     del data, sets
     test = _gather(range(first + APART, first + APART + heldout), names, names)
-    return Judge(eye, hue, ear, stride, names, _accuracy(eye, hue, ear, stride, test))
+    return replace(judge, accuracy=_accuracy(judge, test))
 
 
 def _gather(seeds: Sequence[int], chosen: Sequence[str], families: Sequence[str], heard: bool = True) -> _Set:
@@ -207,20 +208,20 @@ def _spoil(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def _accuracy(eye: Eye, hue: Hue, ear: Ear, stride: Stride, data: _Set) -> dict[str, float]:
+def _accuracy(judge: Judge, data: _Set) -> dict[str, float]:
     family, color = [], []
     for part in torch.arange(len(data.family)).split(64):
         frames = pictures(data.frames[part.numpy()])
-        logits = eye(frames)
+        logits = judge.eye(frames)
         family.append(logits.argmax(1))
-        color.append(hue(whereabouts(frames), logits.softmax(1)).argmax(1))
+        color.append(judge.hue(whereabouts(frames), logits.softmax(1)).argmax(1))
     has = data.color >= 0
     found = {
         "family": float((torch.cat(family) == data.family).float().mean()),
         "color": float((torch.cat(color) == data.color)[has].float().mean()),
-        "sound": float((ear(data.mels).argmax(1) == data.sound).float().mean()),
+        "sound": float((judge.ear(data.mels).argmax(1) == data.sound).float().mean()),
     }
-    return found | ({"hooves": _timed(stride, data)} if data.horses else {})
+    return found | ({"hooves": _timed(judge.stride, data)} if data.horses else {})
 
 
 def _timed(stride: Stride, data: _Set) -> float:

@@ -91,7 +91,7 @@ class Denoiser(nn.Module):
 
     adam_parameters = (
         *("bag", "embedder", "final_linear", "given", "norm"),
-        *("horse.near.", "horse.moving.", "horse.together.", "horse.told.", "horse.layout."),
+        *("horse.near.", "horse.moving.", "horse.together.", "horse.told.", "horse.layout.", "horse.scene."),
     )
 
     def __init__(self, horse: HorseConfig, text: TextConfig, seed: int = 0) -> None:

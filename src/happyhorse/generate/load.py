@@ -102,10 +102,11 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-# Where a part may be, seen from the folder that was named: what training writes has a folder of its own.
+# Where a part may be, seen from the folder that was named: what training writes has a folder of its own, and a codec
+# whose decoder was trained on is preferred.
 PLACES = {
     "denoiser": (".", "flow", "../flow", "../../flow"),
-    "codec": (".", "..", "../.."),
+    "codec": ("decoder", ".", "../decoder", "..", "../../decoder", "../.."),
     "student": (".", "student"),
     "upscaler": (".", "upscale"),
 }

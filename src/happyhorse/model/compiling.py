@@ -22,7 +22,7 @@ def compile_layers(horse: Horse, dynamic: bool | None = None) -> Horse:
     """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, SHAPES)
-    kinds = (horse.near, horse.moving, horse.layout, horse.together, horse.told)
+    kinds = (horse.near, horse.moving, horse.layout, horse.scene, horse.together, horse.told)
     mixing = (part for kind in kinds for part in kind.values())
     for part in (*horse.block.layers, *mixing):
         part.forward = torch.compile(part.forward, dynamic=dynamic)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from happyhorse.model.attention import Window
 from happyhorse.model.layers import Attention, Layer, ModalNorm, Rope, linear
-from happyhorse.model.mixing import Layout, Moving, Near, Together, Told
+from happyhorse.model.mixing import Layout, Moving, Near, Scene, Together, Told
 from happyhorse.model.presets import HorseConfig
 from happyhorse.model.tokens import Grid
 
@@ -37,6 +37,7 @@ class Horse(nn.Module):
         self.together = nn.ModuleDict({str(i): Together(config.hidden_size) for i in config.together_layers})
         self.told = nn.ModuleDict({str(i): Told(config.hidden_size) for i in config.told_layers})
         self.layout = nn.ModuleDict({str(i): Layout(config.hidden_size) for i in config.layout_layers})
+        self.scene = nn.ModuleDict({str(i): Scene(config.hidden_size) for i in config.scene_layers})
         self.final_norm_video = ModalNorm(config.hidden_size)
         self.final_norm_audio = ModalNorm(config.hidden_size)
         self.final_linear_video = linear(config.hidden_size, config.video_in_channels, bias=False)
@@ -83,6 +84,8 @@ class Horse(nn.Module):
                 x = self.moving[str(index)](x, grid)
             if index in self.config.layout_layers:
                 x = self.layout[str(index)](x, grid)
+            if index in self.config.scene_layers:
+                x = self.scene[str(index)](x, grid)
             if index in self.config.together_layers:
                 x = self.together[str(index)](x, grid, sizes)
             if index in self.config.told_layers:

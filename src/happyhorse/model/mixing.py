@@ -167,6 +167,37 @@ class Layout(nn.Module):
         return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
 
 
+class Scene(nn.Module):
+    """Tells each video token what its place, and coarsely the whole picture, says over all of the clip.
+
+    What stands still is in every latent frame, so their mean shows it through four times the noise: which way a horse
+    faces, whether a clock is round. Each token says a small vector; its mean over time, and what a matrix makes of the
+    lowest cosines of that mean over the picture (as in `Layout`), are read at each place and multiplied with what the
+    token makes of it. Attention would have to find the same place at all other times first, and all places for the
+    whole (decision 0026).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        rank = width // 8
+        self.say = linear(width, rank, bias=False)
+        self.weigh = linear(WAVES**2 * rank, WAVES**2 * rank, bias=False)
+        self.look = linear(width, rank, bias=False)
+        self.show = linear(rank, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
+        """The stream, in which the video tokens of a `grid` come first."""
+        video = x[:, : grid.tokens]
+        seen = rearrange(F.rms_norm(video.float(), x.shape[-1:]), "b (t p) d -> b t p d", t=grid.frames)
+        places = waves(grid.rows, grid.columns, x.device)  # [P, K]
+        said = F.silu(self.say(seen)).mean(1).mT  # [B, r, P]
+        whole = said @ (places / len(places)).to(said.dtype)  # [B, r, K]
+        whole = self.weigh(whole.flatten(1)).unflatten(1, whole.shape[1:])
+        here = (said + whole @ places.T.to(whole.dtype)).mT.unsqueeze(1)  # [B, 1, P, r]
+        shown = self.show(here * self.look(seen)).flatten(1, 2)
+        return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
+
+
 def waves(rows: int, columns: int, device: torch.device | None = None) -> Float[Tensor, "P K"]:
     """The K = WAVES^2 lowest cosines over the P places of a picture, in raster order; of mean square 1, or 0.
 

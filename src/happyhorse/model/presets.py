@@ -22,6 +22,7 @@ _LAYER_FIELDS = (
     "together_layers",
     "told_layers",
     "layout_layers",
+    "scene_layers",
 )
 
 
@@ -36,13 +37,14 @@ class HorseConfig:
     modality, `local_attn_layers` let a video token see only nearby frames, `gelu7_layers` use the ungated
     activation, `post_norm_layers` normalise what a block adds to the stream.
 
-    Six things the published network does not have: `given_embedding` adds one learned vector to every token
+    Seven things the published network does not have: `given_embedding` adds one learned vector to every token
     whose value is a condition and not noise, `near_layers` begin by adding to each video token a learned
     share of its eight neighbours in the picture, `moving_layers` by telling it what its neighbours in picture and
     time say, `together_layers` by telling the picture what sounds at that time and the sound what is seen,
-    `told_layers` by telling both what the words say, and `layout_layers` by telling each video token what its whole
-    frame looks like, coarsely. `param_dtype` is the precision in which the four families of block matrices are stored
-    and multiplied; everything else is always fp32 (15B spec section 2.1).
+    `told_layers` by telling both what the words say, `layout_layers` by telling each video token what its whole
+    frame looks like, coarsely, and `scene_layers` what the mean of all frames looks like. `param_dtype` is the
+    precision in which the four families of block matrices are stored and multiplied; everything else is always fp32
+    (15B spec section 2.1).
 
     Raises `ValueError` for numbers that cannot form a network.
     """
@@ -66,6 +68,7 @@ class HorseConfig:
     together_layers: tuple[int, ...] = ()
     told_layers: tuple[int, ...] = ()
     layout_layers: tuple[int, ...] = ()
+    scene_layers: tuple[int, ...] = ()
     param_dtype: DTypeName = "bf16"
 
     def __post_init__(self) -> None:
@@ -110,7 +113,14 @@ class HorseConfig:
     @property
     def mixes(self) -> bool:
         """Whether some layers mix tokens by their places on the clip's grid."""
-        return bool(self.near_layers or self.moving_layers or self.together_layers or self.layout_layers)
+        by_place = (
+            self.near_layers,
+            self.moving_layers,
+            self.together_layers,
+            self.layout_layers,
+            self.scene_layers,
+        )
+        return any(by_place)
 
     def experts(self, layer: int) -> int:
         """Sets of weights in `layer`: 3 (video, audio, text) or 1 (shared)."""

@@ -74,9 +74,11 @@ class VideoObjective:
         weight = 1 + self.crops.moving * moving(video)
         pixels = (error.square() * weight).sum() / weight.expand_as(error).sum()
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        psnr = -10 * math.log10(float(error.detach().square().mean()) / 4)
         total = pixels + 0.02 * edges + 1e-3 * latents.square().mean()
-        return total, {"psnr_crop": psnr, "latent_rms": float(latents.detach().square().mean().sqrt())}
+        return total, {
+            "psnr_crop": psnr(output.detach(), video),
+            "latent_rms": float(latents.detach().square().mean().sqrt()),
+        }
 
     def _crop(self, clip: int, generator: torch.Generator) -> Tensor:
         """uint8 [frames, size, size, 3]: the liveliest of the candidates."""
@@ -107,8 +109,7 @@ class VideoObjective:
             pixels = video.to(here).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             with mixed(here.type, self.loop.autocast):
                 output = self.module.decode(self.module.encode(pixels)).clamp(-1, 1)
-            mse = float((output - pixels).square().mean()) / 4
-            families.setdefault(record["family"], []).append(-10 * math.log10(max(mse, 1e-10)))
+            families.setdefault(record["family"], []).append(psnr(output, pixels))
         scores = [score for group in families.values() for score in group]
         means = {f"psnr_{name}": sum(group) / len(group) for name, group in sorted(families.items())}
         return {
@@ -133,6 +134,11 @@ class VideoObjective:
         path = folder / "video.safetensors"
         part = checkpoint.Checkpoint("codec-video", config.plain(self.module.config), weights, facts)
         return checkpoint.save(path, part)[0]
+
+
+def psnr(output: Float[Tensor, "*shape"], video: Float[Tensor, "*shape"]) -> float:
+    """Peak signal to noise in dB, at most 100, of a video that should be `video`; both in [-1, 1]."""
+    return -10 * math.log10(max(float((output - video).square().mean()) / 4, 1e-10))
 
 
 def moving(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B 1 F H W"]:

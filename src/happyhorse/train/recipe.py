@@ -19,11 +19,13 @@ from happyhorse.data.sets import Mixed, open_manifest
 from happyhorse.data.shards import ShardPlan, Shards, make
 from happyhorse.data.source import WorldConfig
 from happyhorse.errors import did_you_mean
+from happyhorse.generate.load import parts_of
 from happyhorse.generate.upscaler import UpscalerConfig
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train import resample
 from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge
 from happyhorse.train.conditions import Stands
+from happyhorse.train.decoder import DecoderConfig, DecoderObjective, Known
 from happyhorse.train.flow import FlowConfig, FlowObjective
 from happyhorse.train.ladder import DistillRecipe, climb
 from happyhorse.train.loop import LoopConfig, train
@@ -86,6 +88,16 @@ class FlowRecipe:
 
 
 @dataclass(frozen=True)
+class DecoderRecipe:
+    """Clips that the model makes anew, to learn from and to judge by, and how the decoder learns to show them."""
+
+    clips: Count
+    heldout: Count
+    loop: LoopConfig
+    decoder: DecoderConfig = DecoderConfig()
+
+
+@dataclass(frozen=True)
 class UpscaleRecipe:
     """Pairs of clips to render, of `seconds` s, small as in the world and twice as large; the network; its training.
 
@@ -110,6 +122,7 @@ class Recipe:
     codec: CodecRecipe
     flow: FlowRecipe
     distill: DistillRecipe | None = None
+    decoder: DecoderRecipe | None = None
     upscale: UpscaleRecipe | None = None
 
 
@@ -259,6 +272,38 @@ def train_distill(
     return climb(recipe.distill, flow, base, data, heldout, decoder, folder / "student", facts, report)
 
 
+def train_decoder(
+    recipe: Recipe, folder: Path, model: str, workers: int = 2, report: Report | None = None
+) -> Path:
+    """Train the decoder of a small `model`, by name or folder, on what that makes, into `folder/decoder`.
+
+    Returns the path of the new codec, whose latents are those of the old one. Raises ValueError where the recipe does
+    not say how, and where parts of the model are missing.
+    """
+    if recipe.decoder is None:
+        raise ValueError("this recipe has no [decoder]; add it, as in recipes/pony.toml")
+    settings, files = recipe.decoder, parts_of(model)
+    codec, student = files["codec"], files.get("student")
+
+    def known(split: str, clips: int) -> Known:
+        pixels = shards(recipe, split, clips, None, workers, report)
+        exact = shards(recipe, split, clips, codec, workers, report)
+        shown, on = _counted(report, f"{split} clips made anew"), device(settings.loop.device)
+        own = resample.make(files["denoiser"], None, exact, settings.loop.autocast, shown, on, student)
+        return Known(pixels, exact, own)
+
+    train, heldout = known("train", settings.clips), known("heldout", settings.heldout)
+    objective = DecoderObjective(codec, settings.decoder, settings.loop, train, heldout)
+    facts = {
+        "recipe": config.plain(settings),
+        "world": config.plain(recipe.world),
+        "base": checkpoint.sha256(files["denoiser"]),
+        "student": checkpoint.sha256(student) if student else None,
+    }
+    _run(objective, settings.loop, folder / "decoder", facts, "decoder", report)
+    return folder / "decoder" / "codec.safetensors"
+
+
 def train_upscale(
     recipe: Recipe,
     folder: Path,
@@ -311,6 +356,12 @@ def train_upscale(
     }
     _run(objective, settings.loop, folder / "upscale", facts, "upscale", report)
     return folder / "upscale" / "upscaler.safetensors"
+
+
+def newest_codec(run: Path) -> Path:
+    """The codec of a run: that whose decoder was trained on, where it was."""
+    decoded = run / "decoder" / "codec.safetensors"
+    return decoded if decoded.is_file() else run / "codec.safetensors"
 
 
 def _there(path: Path, verb: Literal["codec", "flow"]) -> Path:

@@ -1,8 +1,8 @@
-"""Latents of renders that the base model has half forgotten and made anew: its own faults on a picture that is known.
+"""Latents of renders that a model has half forgotten and made anew: its own faults on a picture that is known.
 
 A clip's picture is noised to some level and denoised from there with its sound and its caption given (Meng et al. 2021,
-arXiv 2108.01073). What comes out is a clip of the base model, and still the same scene as the large render; like any
-other it is enlarged.
+arXiv 2108.01073). What comes out is a clip of the model, and still the same scene as the render. The decoder learns to
+show such clips as the scene was; super-resolution sees them enlarged, as it does any other.
 """
 
 import json
@@ -19,7 +19,7 @@ from happyhorse.codec.enlarge import enlarge
 from happyhorse.codec.text import Phone, split_spoken, tokenize
 from happyhorse.data.shards import CLIPS, Shards, cache_dir
 from happyhorse.files import write_atomic
-from happyhorse.flow import path, samplers
+from happyhorse.flow import path, samplers, schedules
 from happyhorse.generate.denoiser import Denoiser, load_denoiser, pad_tokens
 from happyhorse.precision import mixed
 from happyhorse.train.flow import LATENT_FPS
@@ -33,19 +33,22 @@ BATCH = 16
 
 def make(
     base: Path,
-    codec: Path,
+    codec: Path | None,
     small: Shards,
     autocast: bool,
     progress: Callable[[int, int], None] | None = None,
     device: torch.device | str = "cpu",
+    student: Path | None = None,
 ) -> Shards:
-    """The clips of `small`, latents of `codec`, made anew by the denoiser `base` and enlarged, both on `device`.
+    """The clips of `small`, latents, made anew by the denoiser `base`, or by its `student`, on `device`.
 
-    They are kept, and made only where they do not exist; `progress(done, total)` counts clips.
+    With a `codec` they are enlarged through it. They are kept, and made only where they do not exist;
+    `progress(done, total)` counts clips.
     """
     made_by = [
-        checkpoint.sha256(base),
-        checkpoint.sha256(codec),  # of the decoder, too
+        *(
+            checkpoint.sha256(file) if file else None for file in (base, student, codec)
+        ),  # of the decoder, too
         *small.names,
         LOW,
         HIGH,
@@ -53,16 +56,21 @@ def make(
     ]
     folder = cache_dir() / f"anew-{config.fingerprint(made_by)}"
     folder.mkdir(parents=True, exist_ok=True)
-    model, pictures = load_denoiser(base)[0].to(device), load_codec(str(codec)).video.to(device)
+    model, facts = load_denoiser(base, student)
+    model = model.to(device)
+    grid = schedules.shifted(facts["defaults"]["steps"], facts["shifts"]["video"]) if student else None
+    pictures = load_codec(str(codec)).video.to(device) if codec else None
     clips, kind = len(small), torch.device(device).type
     for number, first in enumerate(range(0, clips, CLIPS)):
         file = folder / f"{number:05d}.safetensors"
         some = list(range(first, min(first + CLIPS, clips)))
         if not file.with_suffix(".jsonl").exists():
             batches = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
-            anew = [clip[None] for batch in batches for clip in _anew(model, small, batch, autocast)]
-            with mixed(kind, autocast):
-                video = torch.cat([enlarge(pictures, clip).bfloat16().cpu() for clip in anew]).contiguous()
+            anew = [clip[None] for batch in batches for clip in _anew(model, small, batch, autocast, grid)]
+            if pictures is not None:
+                with mixed(kind, autocast), torch.no_grad():
+                    anew = [enlarge(pictures, clip) for clip in anew]
+            video = torch.cat([clip.bfloat16().cpu() for clip in anew]).contiguous()
             tensors = {"video": video, "audio": torch.stack([small[i][1] for i in some])}
             lines = "".join(json.dumps(small.records[i]) + "\n" for i in some)
             write_atomic(file, lambda hidden, tensors=tensors: save_file(tensors, hidden))
@@ -75,8 +83,13 @@ def make(
     return Shards(folder, clips)
 
 
-def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> Tensor:
-    """Video latents [B, C, T, Y, X] of some clips, from a level of their own batch, where the model computes."""
+def _anew(
+    model: Denoiser, small: Shards, clips: list[int], autocast: bool, grid: Tensor | None = None
+) -> Tensor:
+    """Video latents [B, C, T, Y, X] of some clips, from a level of their own batch, where the model computes.
+
+    The level is one of `grid`, the levels of a student, who goes on from there as it would in a clip; without, any.
+    """
     generator = torch.Generator().manual_seed(clips[0])
     video, audio, records = read(small, clips)
     settings = model.text.config
@@ -91,8 +104,13 @@ def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> T
     ]
     ids, times = pad_tokens(texts, settings.features)
     none, all_given = torch.zeros(len(clips), video.shape[2]).bool(), torch.ones(audio.shape[:2]).bool()
-    level = LOW + (HIGH - LOW) * float(torch.rand((), generator=generator))
-    noisy = path.interpolate(video, torch.randn(video.shape, generator=generator), level)
+    draw = float(torch.rand((), generator=generator))
+    if grid is None:
+        levels = torch.linspace(LOW + (HIGH - LOW) * draw, 0, STEPS + 1)
+    else:
+        starts = ((grid >= LOW) & (grid <= HIGH)).nonzero().flatten()
+        levels = grid[int(starts[int(draw * len(starts))]) :]
+    noisy = path.interpolate(video, torch.randn(video.shape, generator=generator), float(levels[0]))
     here = where(model)
     noisy, audio, ids, times, none, all_given = moved((noisy, audio, ids, times, none, all_given), here)
 
@@ -100,9 +118,8 @@ def _anew(model: Denoiser, small: Shards, clips: list[int], autocast: bool) -> T
         out = model(state["video"], state["audio"], ids, times, none, all_given)
         return dict(zip(("video", "audio"), out, strict=True))
 
-    levels = torch.linspace(level, 0, STEPS + 1)
     with torch.no_grad(), mixed(here.type, autocast):
         made = samplers.euler(
-            velocity, {"video": noisy, "audio": audio}, {"video": levels, "audio": torch.zeros(STEPS + 1)}
+            velocity, {"video": noisy, "audio": audio}, {"video": levels, "audio": torch.zeros_like(levels)}
         )
     return made["video"].float()
