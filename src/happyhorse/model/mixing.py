@@ -32,12 +32,10 @@ class Near(nn.Module):
 
     def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
         """The stream, in which the video tokens of a `grid` come first; beyond the edge of the picture there is 0."""
-        video, rest = x[:, : grid.tokens], x[:, grid.tokens :]
-        pictures = rearrange(video, "b (t y x) d -> (b t) d y x", t=grid.frames, y=grid.rows)
+        pictures = rearrange(x[:, : grid.tokens], "b (t y x) d -> (b t) d y x", t=grid.frames, y=grid.rows)
         kernel = rearrange(self.weight, "(i j) d -> d 1 i j", i=3).to(x.dtype)
         near = F.conv2d(pictures, kernel, padding=1, groups=len(kernel))
-        near = rearrange(near, "(b t) d y x -> b (t y x) d", t=grid.frames)
-        return torch.cat([video + near, rest], 1)
+        return _added(x, rearrange(near, "(b t) d y x -> b (t y x) d", t=grid.frames), grid)
 
 
 class Moving(nn.Module):
@@ -57,13 +55,11 @@ class Moving(nn.Module):
 
     def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
         """The stream, in which the video tokens of a `grid` come first; beyond the edges of the clip there is 0."""
-        video = x[:, : grid.tokens]
-        said = F.silu(self.say(F.rms_norm(video.float(), x.shape[-1:])))
+        said = F.silu(self.say(F.rms_norm(x[:, : grid.tokens].float(), x.shape[-1:])))
         clip = rearrange(said, "b (t y x) r -> b r t y x", t=grid.frames, y=grid.rows)
         kernel = rearrange(self.weight, "o (i t y x) -> o i t y x", t=3, y=3, x=3)
         near = F.conv3d(clip, kernel.to(clip.dtype), padding=1)
-        shown = self.show(F.silu(rearrange(near, "b r t y x -> b (t y x) r")))
-        return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
+        return _added(x, self.show(F.silu(rearrange(near, "b r t y x -> b (t y x) r"))), grid)
 
 
 class Together(nn.Module):
@@ -156,46 +152,36 @@ class Layout(nn.Module):
 
     def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
         """The stream, in which the video tokens of a `grid` come first."""
-        video = x[:, : grid.tokens]
-        seen = rearrange(F.rms_norm(video.float(), x.shape[-1:]), "b (t p) d -> b t p d", t=grid.frames)
-        places = waves(grid.rows, grid.columns, x.device)  # [P, K]
-        said = F.silu(self.say(seen)).transpose(2, 3)  # [B, T, r, P]
+        normed = F.rms_norm(x[:, : grid.tokens].float(), x.shape[-1:])
+        seen = rearrange(normed, "b (t p) d -> b t p d", t=grid.frames)
+        here = self.read(F.silu(self.say(seen)).mT, waves(grid.rows, grid.columns, x.device)).mT
+        return _added(x, self.show(here * self.look(seen)).flatten(1, 2), grid)
+
+    def read(self, said: Float[Tensor, "B T r P"], places: Float[Tensor, "P K"]) -> Float[Tensor, "B T r P"]:
+        """What is read at each place of each frame, of what was said there; `places` are the `waves`."""
         whole = said @ (places / len(places)).to(said.dtype)  # [B, T, r, K]
         whole = self.weigh(whole.flatten(2)).unflatten(2, whole.shape[2:])
-        here = (whole @ places.T.to(whole.dtype)).transpose(2, 3)  # [B, T, P, r]
-        shown = self.show(here * self.look(seen)).flatten(1, 2)
-        return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
+        return whole @ places.T.to(whole.dtype)
 
 
-class Scene(nn.Module):
+class Scene(Layout):
     """Tells each video token what its place, and coarsely the whole picture, says over all of the clip.
 
     What stands still is in every latent frame, so their mean shows it through four times the noise: which way a horse
-    faces, whether a clock is round. Each token says a small vector; its mean over time, and what a matrix makes of the
-    lowest cosines of that mean over the picture (as in `Layout`), are read at each place and multiplied with what the
-    token makes of it. Attention would have to find the same place at all other times first, and all places for the
-    whole (decision 0026).
+    faces, whether a clock is round. Read are the mean over time at the same place, and what the matrix makes of the
+    lowest cosines of that mean. Attention would have to find the same place at all other times first, and all places
+    for the whole (decision 0026).
     """
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        rank = width // 8
-        self.say = linear(width, rank, bias=False)
-        self.weigh = linear(WAVES**2 * rank, WAVES**2 * rank, bias=False)
-        self.look = linear(width, rank, bias=False)
-        self.show = linear(rank, width, bias=False)
+    def read(self, said: Float[Tensor, "B T r P"], places: Float[Tensor, "P K"]) -> Float[Tensor, "B 1 r P"]:
+        """As for a layout; the same at all times."""
+        still = said.mean(1, keepdim=True)
+        return still + super().read(still, places)
 
-    def forward(self, x: Float[Tensor, "B L D"], grid: Grid) -> Float[Tensor, "B L D"]:
-        """The stream, in which the video tokens of a `grid` come first."""
-        video = x[:, : grid.tokens]
-        seen = rearrange(F.rms_norm(video.float(), x.shape[-1:]), "b (t p) d -> b t p d", t=grid.frames)
-        places = waves(grid.rows, grid.columns, x.device)  # [P, K]
-        said = F.silu(self.say(seen)).mean(1).mT  # [B, r, P]
-        whole = said @ (places / len(places)).to(said.dtype)  # [B, r, K]
-        whole = self.weigh(whole.flatten(1)).unflatten(1, whole.shape[1:])
-        here = (said + whole @ places.T.to(whole.dtype)).mT.unsqueeze(1)  # [B, 1, P, r]
-        shown = self.show(here * self.look(seen)).flatten(1, 2)
-        return torch.cat([video + shown.to(x.dtype), x[:, grid.tokens :]], 1)
+
+def _added(x: Tensor, shown: Tensor, grid: Grid) -> Tensor:
+    """The stream [B, L, D] with what the video tokens of a `grid` [B, T P, D] are told added to them."""
+    return torch.cat([x[:, : grid.tokens] + shown.to(x.dtype), x[:, grid.tokens :]], 1)
 
 
 def waves(rows: int, columns: int, device: torch.device | None = None) -> Float[Tensor, "P K"]:

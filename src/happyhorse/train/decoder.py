@@ -82,7 +82,9 @@ class DecoderObjective:
             error = self.module.decode(latents) - video
         weight = counts * (1 + self.settings.moving * moving(video))
         size = error.abs()
-        pixels = ((size.square() + self.settings.absolute * size) * weight).sum() / weight.expand_as(error).sum()
+        pixels = ((size.square() + self.settings.absolute * size) * weight).sum() / weight.expand_as(
+            error
+        ).sum()
         edges = sum((error.diff(dim=axis).abs() * counts).mean() for axis in (-1, -2))
         return pixels + self.settings.edges * edges, {"pixels": float(pixels.detach())}
 
