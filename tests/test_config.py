@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from happyhorse.config import Count, Positive, Share, build, fingerprint, override, plain, read_toml
+from happyhorse.config import Count, Decay, Positive, Share, build, fingerprint, override, plain, read_toml
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Numbers:
     steps: Count = 1
     rate: Positive = 1.0
     shares: tuple[Share, ...] = ()
+    keep: Decay = 0.9
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ class Numbers:
         ({"rate": 0}, "'rate' must be above 0, got 0"),
         ({"rate": float("nan")}, "'rate' must be above 0, got nan"),
         ({"shares": [0.5, 1.5]}, "'shares' must be from 0 to 1, got 1.5"),
+        ({"keep": 1}, "'keep' must be from 0 to below 1, got 1"),
     ],
 )
 def test_a_number_outside_of_its_range_is_refused(values: dict, message: str):
@@ -78,7 +80,9 @@ def test_a_number_outside_of_its_range_is_refused(values: dict, message: str):
 
 
 def test_the_ends_of_a_range_are_inside():
-    assert build(Numbers, {"steps": 1, "rate": 1e-9, "shares": [0, 1]}) == Numbers(1, 1e-9, (0.0, 1.0))
+    assert build(Numbers, {"steps": 1, "rate": 1e-9, "shares": [0, 1], "keep": 0}) == Numbers(
+        1, 1e-9, (0.0, 1.0), 0.0
+    )
 
 
 def test_override_reads_toml_values_and_leaves_the_original():

@@ -24,24 +24,32 @@ Config = TypeVar("Config")
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, both among them, or `above` `low`: without it. NaN is outside of every one."""
+    """The numbers from `low` to `high`, both among them, or `above` `low` and `below` `high`: without it.
+
+    NaN is outside of every one.
+    """
 
     low: float
     high: float = math.inf
     above: bool = False
+    below: bool = False
 
     def __contains__(self, number: float) -> bool:
-        return self.low <= number <= self.high and not (self.above and number == self.low)
+        ends = (self.above and number == self.low) or (self.below and number == self.high)
+        return self.low <= number <= self.high and not ends
 
     def __str__(self) -> str:
         if self.high < math.inf:
-            return f"from {self.low:g} to {self.high:g}"
+            return f"from {self.low:g} to {'below ' * self.below}{self.high:g}"
         return f"above {self.low:g}" if self.above else f"{self.low:g} or more"
 
 
 Count = Annotated[int, Range(1)]
 Number = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]
+Decay = Annotated[
+    float, Range(0, 1, below=True)
+]  # what a moving average keeps: one that kept all would never move
 Factor = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 

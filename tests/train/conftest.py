@@ -256,7 +256,10 @@ def makers(
         folder = tmp_path / f"known{len(list(tmp_path.glob('known*')))}"
         silent = torch.zeros(clips, 9, 64).bfloat16()
         sets = {"exact": exact, "own": exact + 0.3 * noise}
-        return Known(pixels, *(shards(folder / name, some.bfloat16().contiguous(), silent) for name, some in sets.items()))
+        return Known(
+            pixels,
+            *(shards(folder / name, some.bfloat16().contiguous(), silent) for name, some in sets.items()),
+        )
 
     made = (flow, video, audio, guided, trajectory, matching, decoder, upscale)
     return {one.__name__: one for one in made}

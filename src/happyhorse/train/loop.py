@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from happyhorse import checkpoint
-from happyhorse.config import Count, Number, Share
+from happyhorse.config import Count, Decay, Number
 from happyhorse.train.optim import OptimConfig, make_optimizers, rate
 from happyhorse.train.parallel import (
     Device,
@@ -53,7 +53,7 @@ class LoopConfig:
     batch: Count = 32
     micro: Count = 1
     seed: Number = 0
-    ema: Share = 0.999
+    ema: Decay = 0.999
     log_every: Count = 10
     eval_every: Count = 200
     preview_every: Count = 1000

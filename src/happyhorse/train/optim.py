@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from happyhorse.config import Factor, Positive, Share
+from happyhorse.config import Decay, Factor, Positive, Share
 from happyhorse.precision import has_bfloat16
 from happyhorse.train.parallel import total
 
@@ -118,7 +118,7 @@ class OptimConfig:
 
     muon_lr: Factor = 4e-3
     adam_lr: Factor = 2e-3
-    betas: tuple[Share, Share] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     warmup: Share = 0.02
     cooldown: Share = 0.4
     weight_decay: Factor = 0.01
