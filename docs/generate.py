@@ -198,6 +198,8 @@ def _named(hint: Any) -> str:
         if inner[-1] is Ellipsis:
             return f"list of {_named(inner[0])}"
         return f"list of {len(inner)}: {_named(inner[0])}"
+    if typing.get_origin(hint) is dict:
+        return f"table: each {_named(inner[1])}"
     plain = isinstance(hint, type) and not inner
     return f"`{hint.__name__ if plain else str(hint).replace('typing.', '')}`"
 

@@ -45,7 +45,7 @@ def evaluate(
     source: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only model, or its floors: codec (renders through the codec), world (renders); repeatable."
+            help="Only model, or its references: codec (renders through the codec), world (renders); repeatable."
         ),
     ] = None,
     chance: Annotated[

@@ -131,7 +131,7 @@ def override(values: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         path, separator, text = setting.partition("=")
         if not separator or not path.strip():
-            raise ValueError(f"--set takes key=value, got '{setting}'; for example --set flow.steps=100")
+            raise ValueError(f"--set takes key=value, got '{setting}'; for example --set flow.loop.steps=100")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

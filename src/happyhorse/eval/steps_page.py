@@ -51,12 +51,13 @@ in up to three rungs, each of which starts from the best one below and is kept o
    network, learns what the student's clips look like; the student is moved from there to the teacher's guided estimate.
    Directions are normalised, and guidance weighted, for each modality.
 
-What is released is the moving average of the weights at the best evaluation, never the last step. A run of the last
-rung ends when its clips become more saturated than the teacher's, or vary less than they should."""
+A rung leaves the moving average of its weights at its best evaluation. A run of the last rung ends when its clips
+become more saturated than the teacher's, or vary less than they should. Which weights were released, [the log](log.md)
+says where it was not the best of the ladder."""
 LADDER = """All figures are of latents of held-out prompts. *Joint distance*: Fréchet distance to real clips of the
 same prompts, in random features of sound and picture joined with the words of the prompt; rungs are compared by it.
-*Gap*: mean squared distance to the teacher's 32-step solution from the same noise, in units of its variance. *Spread*:
-standard deviation over the teacher's. *Variety*: distance between clips of one prompt over the teacher's."""
+*Gap*: mean squared distance to what the guided teacher makes of the same noise in all its steps, in units of its
+variance. *Spread*: standard deviation over the teacher's. *Variety*: distance between clips of one prompt over the teacher's."""
 CURVE = """Held-out prompts, the same seeds everywhere, at the size at which clips are sampled. What is measured is told
 in [Measure clips](how-to/measure.md). Brackets and bars: 95 % intervals. *Seconds*: sampling one clip, without
 decoding, measured in the same run."""

@@ -75,13 +75,14 @@ class FlowRecipe:
     references: Count = 4096
 
     def __post_init__(self) -> None:
-        if self.manifest and (self.clips or self.heldout):
+        if self.manifest and (self.clips or self.heldout or self.repeat):
             raise ValueError(
-                "the clips come either from the world or from a manifest: with flow.manifest set flow.clips=0 and "
-                "flow.heldout=0 (world clips beside your own are asked for by: happyhorse data import --world)"
+                "the clips come either from the world or from a manifest: with flow.manifest set flow.clips=0, "
+                "flow.heldout=0 and flow.repeat={} (world clips beside your own are asked for by: happyhorse data "
+                "import --world)"
             )
         for family in self.repeat:
-            if family not in FAMILIES or self.manifest:
+            if family not in FAMILIES:
                 raise ValueError(
                     f"flow.repeat: no clips of a family '{family}'{did_you_mean(family, FAMILIES)}"
                 )

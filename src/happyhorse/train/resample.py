@@ -1,4 +1,4 @@
-"""Latents of renders that a model has half forgotten and made anew: its own faults on a picture that is known.
+"""Latents of renders that a model has made anew from noise on them: its own faults on a picture that is known.
 
 A clip's picture is noised to some level and denoised from there with its sound and its caption given (Meng et al. 2021,
 arXiv 2108.01073). What comes out is a clip of the model, and still the same scene as the render. The decoder learns to

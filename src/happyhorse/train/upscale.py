@@ -2,7 +2,7 @@
 
 ``x_s = (1 - s) x0 + s c`` with ``c = a guess + sqrt(1 - a^2) n`` (15B spec section 5): both ends of the path belong to
 the same clip, so there is less to learn than from noise, and few steps suffice. What the guess is made from are renders
-with faults, and renders that the base model has half forgotten and made anew, so that its own faults are known too.
+with faults, and renders that the base model has made anew from noise on them, so that its own faults are known too.
 """
 
 from collections.abc import Iterator, Sequence
