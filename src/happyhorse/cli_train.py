@@ -23,6 +23,9 @@ def codec(
     settings: Settings = None,
     output: Output = None,
     half: Annotated[Literal["video", "audio", "both"], typer.Option(help="Which half to train.")] = "both",
+    start: Annotated[
+        Path | None, typer.Option(help="Codec whose video half to train on; the other half stays as it is.")
+    ] = None,
     workers: Workers = 2,
     json: Json = False,
 ) -> None:
@@ -32,7 +35,7 @@ def codec(
     plan = recipes.load_recipe(recipe, settings or ())
     folder = output or Path("runs") / plan.name
     with show.progress() as report:
-        path = recipes.train_codec(plan, folder, half, workers, show.training(report))
+        path = recipes.train_codec(plan, folder, half, workers, show.training(report), start)
     show.result(
         {"path": str(path) if path else None},
         f"{path or 'this half is done; the other one is still to train'}",

@@ -9,11 +9,19 @@ import pytest
 import torch
 
 from happyhorse import checkpoint
-from happyhorse.codec import load_codec
+from happyhorse.codec import latent_version, load_codec
 from happyhorse.codec.audio import AudioCodec, AudioCodecConfig
 from happyhorse.codec.mel import log_mel
 from happyhorse.codec.video import VideoCodec, VideoCodecConfig
-from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge, moving, stft_error
+from happyhorse.train.codec import (
+    AudioObjective,
+    VideoCropConfig,
+    VideoObjective,
+    merge,
+    moving,
+    split_audio,
+    stft_error,
+)
 from happyhorse.train.loop import LoopConfig, read_log, train
 from happyhorse.train.optim import OptimConfig
 
@@ -207,6 +215,28 @@ def test_halves_join_to_one_codec(picture, sound, tmp_path):
         assert torch.allclose(codec.audio.encode(wave), sound.module.encode(wave), atol=0.1)
     with pytest.raises(ValueError, match="'codec-video' part is needed"):
         merge(paths[1], paths[0], tmp_path / "wrong.safetensors", {})
+
+
+def test_a_codec_is_trained_on_near_its_latents(raw, tiny_model, tmp_path):
+    old = tiny_model / "codec.safetensors"
+    sizes = load_codec(str(old)).video.config
+    moved = {}
+    for hold in (0.0, 30.0):
+        crops = dataclasses.replace(CROPS, hold=hold)
+        one = VideoObjective(sizes, crops, LOOP, raw("train", 16), raw("heldout", 6), old)
+        start = one.evaluate()
+        assert start["moved"] < 1e-6
+        train(one, dataclasses.replace(LOOP, steps=12), tmp_path / str(hold), {})
+        end = read_log(tmp_path / str(hold) / "log.jsonl")[-1]
+        moved[hold] = end["moved"]
+        assert end["psnr"] > start["psnr"] and end["moved"] > 0
+    assert moved[30.0] < 0.5 * moved[0.0]
+    video, audio = tmp_path / "30.0" / "video.safetensors", tmp_path / "audio.safetensors"
+    split_audio(old, audio)
+    new = checkpoint.load(merge(video, audio, tmp_path / "codec.safetensors", {})).weights
+    kept = checkpoint.load(old).weights
+    assert all(torch.equal(new[key].bfloat16(), kept[key].bfloat16()) for key in new if key.startswith("audio."))
+    assert latent_version(str(tmp_path / "codec.safetensors")) != latent_version(str(old))
 
 
 def test_previews_are_pictures_of_clip_and_reconstruction(picture, sound, tmp_path):

@@ -133,6 +133,12 @@ def test_the_whole_chain(file, tmp_path, monkeypatch):
     assert recipes.train_codec(recipe, folder, "video", workers=1) is None, "one half is no codec"
     codec = recipes.train_codec(recipe, folder, workers=1)
     assert codec == folder / "codec.safetensors"
+    with pytest.raises(ValueError, match="video half alone: add --half video"):
+        recipes.train_codec(recipe, tmp_path / "on", start=codec)
+    further = recipes.train_codec(recipe, tmp_path / "on", "video", workers=1, start=codec)
+    facts = [checkpoint.load(each, "codec").facts for each in (codec, further)]
+    assert facts[1]["started_from"] == checkpoint.sha256(codec) and facts[1]["audio"] == facts[0]["audio"]
+    assert facts[1]["video"]["variance_kept"] == facts[0]["video"]["variance_kept"]
     path = recipes.train_flow(recipe, folder, codec, workers=1, report=lambda *values: said.append(values))
     for run in ("codec/video", "codec/audio", "flow"):
         assert [line["step"] for line in read_log(folder / run / "log.jsonl")] == [1, 2]

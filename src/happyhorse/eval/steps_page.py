@@ -57,7 +57,8 @@ says where it was not the best of the ladder."""
 LADDER = """All figures are of latents of held-out prompts. *Joint distance*: Fréchet distance to real clips of the
 same prompts, in random features of sound and picture joined with the words of the prompt; rungs are compared by it.
 *Gap*: mean squared distance to what the guided teacher makes of the same noise in all its steps, in units of its
-variance. *Spread*: standard deviation over the teacher's. *Variety*: distance between clips of one prompt over the teacher's."""
+variance. *Spread*: standard deviation over the teacher's. *Variety*: distance between clips of one prompt over the
+teacher's."""
 CURVE = """Held-out prompts, the same seeds everywhere, at the size at which clips are sampled. What is measured is told
 in [Measure clips](how-to/measure.md). Brackets and bars: 95 % intervals. *Seconds*: sampling one clip, without
 decoding, measured in the same run."""

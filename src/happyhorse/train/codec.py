@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from happyhorse import checkpoint, config
+from happyhorse.codec import load_codec
 from happyhorse.codec.audio import SAMPLES, AudioCodec, AudioCodecConfig
 from happyhorse.codec.mel import HOP, log_mel
 from happyhorse.codec.video import VideoCodec, VideoCodecConfig, patchify
@@ -31,13 +32,19 @@ STFT_WINDOWS = (128, 512, 2048)
 
 @dataclass(frozen=True)
 class VideoCropConfig:
-    """Crops of `frames` x `size` x `size` pixels; of `candidates` random ones the one that moves most is taken."""
+    """Crops of `frames` x `size` x `size` pixels; of `candidates` random ones the one that moves most is taken.
+
+    Latents get `noise`, a standard deviation, before they are decoded, and pixels that move count `moving` times more.
+    Where a codec is trained on, `hold` times the squared distance to its old latents is added, so that a denoiser can
+    follow.
+    """
 
     frames: Count = 17
     size: Count = 64
     candidates: Count = 3
     noise: Factor = 0.1
     moving: Factor = 4.0
+    hold: Factor = 0.0
 
 
 class VideoObjective:
@@ -52,12 +59,18 @@ class VideoObjective:
         loop: LoopConfig,
         train: Shards,
         heldout: Shards,
+        start: Path | None = None,
     ) -> None:
-        """A new codec whose linear part is fitted to `train` at once."""
+        """A new codec whose linear part is fitted to `train` at once, or one with the weights of the codec `start`."""
         self.module = VideoCodec(codec, torch.Generator().manual_seed(loop.seed))
         self.module.adam_parameters = self.adam_parameters  # type: ignore[assignment]
         self.crops, self.loop, self.shards, self.heldout = crops, loop, train, heldout
-        self.kept = self.module.linear.fit(_patches(train))
+        self.start = load_codec(str(start)).video if start else None
+        if start is None or self.start is None:
+            self.kept = self.module.linear.fit(_patches(train))
+        else:
+            checkpoint.load_into(self.module, self.start.state_dict(), str(start))
+            self.kept = checkpoint.load(start, "codec").facts.get("video", {}).get("variance_kept", math.nan)
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
         """Squared error of pixels, moving ones weighted up, plus a little of their absolute differences; scalar."""
@@ -75,10 +88,19 @@ class VideoObjective:
         pixels = (error.square() * weight).sum() / weight.expand_as(error).sum()
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         total = pixels + 0.02 * edges + 1e-3 * latents.square().mean()
+        if self.start is not None:
+            total = total + self.crops.hold * self._moved(video, latents)
         return total, {
             "psnr_crop": psnr(output.detach(), video),
             "latent_rms": float(latents.detach().square().mean().sqrt()),
         }
+
+    def _moved(self, video: Tensor, latents: Tensor) -> Tensor:
+        """Mean squared distance of latents to those that the codec gave at the start; a scalar."""
+        assert self.start is not None
+        with torch.no_grad(), mixed(video.device.type, self.loop.autocast):
+            old = self.start.to(video.device).encode(video)
+        return (latents - old).square().mean()
 
     def _crop(self, clip: int, generator: torch.Generator) -> Tensor:
         """uint8 [frames, size, size, 3]: the liveliest of the candidates."""
@@ -101,14 +123,21 @@ class VideoObjective:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """PSNR in dB over held-out clips: mean of clips, mean of the worst family, worst clip."""
+        """PSNR in dB over held-out clips: mean of clips, mean of the worst family, worst clip.
+
+        Where it started from another codec `moved` is how far its latents are from those, a mean square.
+        """
         families: dict[str, list[float]] = {}
+        moved: list[float] = []
         here = where(self.module)
         for i in range(len(self.heldout)):
             video, _, record = self.heldout[i]
             pixels = video.to(here).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             with mixed(here.type, self.loop.autocast):
-                output = self.module.decode(self.module.encode(pixels)).clamp(-1, 1)
+                latents = self.module.encode(pixels)
+                output = self.module.decode(latents).clamp(-1, 1)
+            if self.start is not None:
+                moved.append(float(self._moved(pixels, latents)))
             families.setdefault(record["family"], []).append(psnr(output, pixels))
         scores = [score for group in families.values() for score in group]
         means = {f"psnr_{name}": sum(group) / len(group) for name, group in sorted(families.items())}
@@ -116,6 +145,7 @@ class VideoObjective:
             "psnr": sum(scores) / len(scores),
             "psnr_worst_family": min(means.values()),
             "psnr_worst": min(scores),
+            **({"moved": sum(moved) / len(moved)} if moved else {}),
         } | means
 
     @torch.no_grad()
@@ -269,6 +299,14 @@ def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Fl
         shape = (mine - theirs).norm() / theirs.norm().clamp_min(1e-3)
         total = total + (logs + shape) / len(STFT_WINDOWS)
     return total
+
+
+def split_audio(codec: Path, path: Path) -> None:
+    """Write the audio half of a codec to `path`, as training does."""
+    part = checkpoint.load(codec, "codec")
+    weights = {key.removeprefix("audio."): t for key, t in part.weights.items() if key.startswith("audio.")}
+    half = checkpoint.Checkpoint("codec-audio", part.config["audio"], weights, part.facts.get("audio", {}))
+    checkpoint.save(path, half)
 
 
 def merge(video: Path, audio: Path, path: Path, facts: dict[str, Any]) -> Path:

@@ -23,7 +23,7 @@ from happyhorse.generate.load import parts_of
 from happyhorse.generate.upscaler import UpscalerConfig
 from happyhorse.model.presets import HorseConfig
 from happyhorse.train import resample
-from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge
+from happyhorse.train.codec import AudioObjective, VideoCropConfig, VideoObjective, merge, split_audio
 from happyhorse.train.conditions import Stands
 from happyhorse.train.decoder import DecoderConfig, DecoderObjective, Known
 from happyhorse.train.flow import FlowConfig, FlowObjective
@@ -188,21 +188,26 @@ def train_codec(
     half: Literal["video", "audio", "both"] = "both",
     workers: int = 2,
     report: Report | None = None,
+    start: Path | None = None,
 ) -> Path | None:
     """Train the codec's halves into `folder`; returns the path of `codec.safetensors` once both exist.
 
-    The halves may be trained at the same time by two processes with one `half` each.
+    The halves may be trained at the same time by two processes with one `half` each. With the codec `start` the video
+    half goes on from its weights, and the audio half is its own; raises ValueError where that is asked for, too.
     """
     settings = recipe.codec
+    if start is not None and half != "video":
+        raise ValueError("a codec is trained on in its video half alone: add --half video")
     data = shards(recipe, "train", settings.clips, None, workers, report)
     heldout = shards(recipe, "heldout", settings.heldout, None, workers, report)
     facts = {"recipe": config.plain(recipe.codec), "world": config.plain(recipe.world)}
+    facts["started_from"] = checkpoint.sha256(_there(start, "codec")) if start else None
     paths = {name: folder / "codec" / name / f"{name}.safetensors" for name in ("video", "audio")}
     for name, loop in (("video", settings.video_loop), ("audio", settings.audio_loop)):
         if half not in (name, "both") or paths[name].exists():
             continue
         if name == "video":
-            objective: Any = VideoObjective(settings.video, settings.crops, loop, data, heldout)
+            objective: Any = VideoObjective(settings.video, settings.crops, loop, data, heldout, start)
         else:
             objective = AudioObjective(
                 settings.audio, settings.audio_crop_steps, settings.audio_noise, loop, data, heldout
@@ -215,6 +220,8 @@ def train_codec(
             f"codec {name}",
             report,
         )
+    if start is not None and not paths["audio"].exists():
+        split_audio(start, paths["audio"])
     if not all(path.exists() for path in paths.values()):
         return None
     return merge(paths["video"], paths["audio"], folder / "codec.safetensors", facts)
