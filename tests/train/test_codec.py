@@ -235,7 +235,9 @@ def test_a_codec_is_trained_on_near_its_latents(raw, tiny_model, tmp_path):
     split_audio(old, audio)
     new = checkpoint.load(merge(video, audio, tmp_path / "codec.safetensors", {})).weights
     kept = checkpoint.load(old).weights
-    assert all(torch.equal(new[key].bfloat16(), kept[key].bfloat16()) for key in new if key.startswith("audio."))
+    assert all(
+        torch.equal(new[key].bfloat16(), kept[key].bfloat16()) for key in new if key.startswith("audio.")
+    )
     assert latent_version(str(tmp_path / "codec.safetensors")) != latent_version(str(old))
 
 
