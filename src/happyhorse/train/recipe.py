@@ -200,8 +200,11 @@ def train_codec(
         raise ValueError("a codec is trained on in its video half alone: add --half video")
     data = shards(recipe, "train", settings.clips, None, workers, report)
     heldout = shards(recipe, "heldout", settings.heldout, None, workers, report)
-    facts = {"recipe": config.plain(recipe.codec), "world": config.plain(recipe.world)}
-    facts["started_from"] = checkpoint.sha256(_there(start, "codec")) if start else None
+    facts = {
+        "recipe": config.plain(recipe.codec),
+        "world": config.plain(recipe.world),
+        "started_from": checkpoint.sha256(_there(start, "codec")) if start else None,
+    }
     paths = {name: folder / "codec" / name / f"{name}.safetensors" for name in ("video", "audio")}
     for name, loop in (("video", settings.video_loop), ("audio", settings.audio_loop)):
         if half not in (name, "both") or paths[name].exists():
