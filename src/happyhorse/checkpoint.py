@@ -109,6 +109,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path} is damaged or not safetensors ({error}): copy it again") from None
 
 
+def within(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Those of `weights` (of any shapes) whose keys begin with "PART.", without that."""
+    prefix = f"{part}."
+    return {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
+
+
 def load_into(module: nn.Module, weights: Mapping[str, Tensor], name: str = "these weights") -> None:
     """Copy `weights` into `module` (which may be on the meta device), rounded to the dtypes that it has.
 

@@ -1,11 +1,14 @@
 """The verbs that train: `happyhorse train codec`, `flow`, `distill`, `decoder`, `upscale`, `report`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from happyhorse import cli_show as show
+
+if TYPE_CHECKING:
+    from happyhorse.train.recipe import Recipe as Plan
 
 Json = Annotated[bool, typer.Option("--json", help="Print each result as one line of JSON.")]
 Recipe = Annotated[Path, typer.Option(help="The TOML file that says what to make, from recipes/.")]
@@ -32,8 +35,7 @@ def codec(
     """Train the codec of a recipe; goes on where it stopped."""
     from happyhorse.train import recipe as recipes
 
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
+    plan, folder = _asked(recipe, settings, output)
     with show.progress() as report:
         path = recipes.train_codec(plan, folder, half, workers, show.training(report), start)
     show.result(
@@ -55,8 +57,7 @@ def flow(
     """Train the denoiser of a recipe on latents of a codec; goes on where it stopped."""
     from happyhorse.train import recipe as recipes
 
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
+    plan, folder = _asked(recipe, settings, output)
     with show.progress() as report:
         path = recipes.train_flow(
             plan, folder, codec or folder / "codec.safetensors", start, workers, show.training(report)
@@ -81,8 +82,7 @@ def distill(
     from happyhorse.train import ladder
     from happyhorse.train import recipe as recipes
 
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
+    plan, folder = _asked(recipe, settings, output)
     with show.progress() as report:
         path = recipes.train_distill(
             plan, folder, codec or folder / "codec.safetensors", base, workers, show.training(report)
@@ -109,8 +109,7 @@ def decoder(
     """Train the codec's decoder on what the model makes, so that its faults show less; goes on where it stopped."""
     from happyhorse.train import recipe as recipes
 
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
+    plan, folder = _asked(recipe, settings, output)
     with show.progress() as report:
         path = recipes.train_decoder(plan, folder, model or str(folder), workers, show.training(report))
     show.result({"path": str(path)}, str(path), json)
@@ -128,8 +127,7 @@ def upscale(
     """Train super-resolution to twice the width and height; goes on where it stopped."""
     from happyhorse.train import recipe as recipes
 
-    plan = recipes.load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / plan.name
+    plan, folder = _asked(recipe, settings, output)
     with show.progress() as report:
         path = recipes.train_upscale(
             plan, folder, codec or recipes.newest_codec(folder), base, workers, show.training(report)
@@ -145,3 +143,11 @@ def report(
 
     for path in map(report.write, report.runs(folder)):
         show.result({"path": str(path)}, str(path), json)
+
+
+def _asked(recipe: Path, settings: list[str] | None, output: Path | None) -> tuple["Plan", Path]:
+    """The recipe with its changed settings, and the folder of its run."""
+    from happyhorse.train.recipe import load_recipe
+
+    plan = load_recipe(recipe, settings or ())
+    return plan, output or Path("runs") / plan.name

@@ -47,9 +47,8 @@ class Range:
 Count = Annotated[int, Range(1)]
 Number = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]
-Decay = Annotated[
-    float, Range(0, 1, below=True)
-]  # what a moving average keeps: one that kept all would never move
+# what a moving average keeps: one that kept all would never move
+Decay = Annotated[float, Range(0, 1, below=True)]
 Factor = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, above=True)]
 

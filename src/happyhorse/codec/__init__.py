@@ -23,9 +23,7 @@ def load_codec(path: str) -> Codec:
         AudioCodec(config.build(AudioCodecConfig, part.config["audio"])),
     )
     for name, half in codec._asdict().items():
-        prefix = f"{name}."
-        own = {k.removeprefix(prefix): v for k, v in part.weights.items() if k.startswith(prefix)}
-        checkpoint.load_into(half, own, f"{path} ({name})")
+        checkpoint.load_into(half, checkpoint.within(part.weights, name), f"{path} ({name})")
         half.eval().requires_grad_(False)
     return codec
 

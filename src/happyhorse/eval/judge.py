@@ -209,12 +209,7 @@ def load(path: str | Path) -> Judge:
     part = checkpoint.load(path, KIND)
     judge = build(part.config["families"], part.facts["accuracy"])
     for name, module in judge.parts.items():
-        own = {
-            key.removeprefix(f"{name}."): value
-            for key, value in part.weights.items()
-            if key.startswith(f"{name}.")
-        }
-        checkpoint.load_into(module, own, str(path))
+        checkpoint.load_into(module, checkpoint.within(part.weights, name), str(path))
         module.eval().requires_grad_(False)
     return judge
 

@@ -23,7 +23,8 @@ from happyhorse.eval import recogniser as recognisers
 from happyhorse.eval.asks import prompt
 from happyhorse.eval.clips import Seen, look
 from happyhorse.generate import noise
-from happyhorse.generate.load import PACKAGED, find_published, load, parts_of
+from happyhorse.generate.installed import find_published
+from happyhorse.generate.load import PACKAGED, load, parts_of
 from happyhorse.generate.pipeline import make
 from happyhorse.values import Clip
 from happyhorse.world.scene import RATE, Scene, available, hear, render, sample

@@ -88,7 +88,7 @@ class VideoObjective:
         pixels = (error.square() * weight).sum() / weight.expand_as(error).sum()
         edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         total = pixels + 0.02 * edges + 1e-3 * latents.square().mean()
-        if self.start is not None:
+        if self.start is not None and self.crops.hold:
             total = total + self.crops.hold * self._moved(video, latents)
         return total, {
             "psnr_crop": psnr(output.detach(), video),
@@ -304,8 +304,8 @@ def stft_error(output: Float[Tensor, "B N"], target: Float[Tensor, "B N"]) -> Fl
 def split_audio(codec: Path, path: Path) -> None:
     """Write the audio half of a codec to `path`, as training does."""
     part = checkpoint.load(codec, "codec")
-    weights = {key.removeprefix("audio."): t for key, t in part.weights.items() if key.startswith("audio.")}
-    half = checkpoint.Checkpoint("codec-audio", part.config["audio"], weights, part.facts.get("audio", {}))
+    weights, facts = checkpoint.within(part.weights, "audio"), part.facts.get("audio", {})
+    half = checkpoint.Checkpoint("codec-audio", part.config["audio"], weights, facts)
     checkpoint.save(path, half)
 
 

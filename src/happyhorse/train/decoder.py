@@ -24,6 +24,7 @@ from happyhorse.train.codec import moving, psnr
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import where
 from happyhorse.train.preview import save_frames
+from happyhorse.train.windows import begin
 
 WARM = 2  # latent frames that a block of the decoder looks back
 
@@ -99,8 +100,8 @@ class DecoderObjective:
         limits = (self.settings.frames, self.settings.side, self.settings.side)
         sizes = [min(limit, size) for limit, size in zip(limits, latents.shape[1:], strict=True)]
         room = [whole - size for whole, size in zip(latents.shape[1:], sizes, strict=True)]
-        draws[0] = max(0.0, 1.5 * draws[0] - 0.5)  # a third begin where the clip does
-        t, y, x = (min(free, int(draw * (free + 1))) for free, draw in zip(room, draws, strict=False))
+        t = begin(draws[0], room[0])
+        y, x = (min(free, int(draw * (free + 1))) for free, draw in zip(room[1:], draws[1:3], strict=True))
         (n, rows, columns), s = sizes, STRIDE
         latents = latents[:, t : t + n, y : y + rows, x : x + columns]
         if not own:

@@ -144,8 +144,7 @@ def shards(
     """The shards of a recipe, made now if they do not exist: raw, or latents of `codec`; `repeat`: see `Shards`."""
     plan = ShardPlan(recipe.world, split, clips, str(codec) if codec else None)
     what = f"{split} {'latents' if codec else 'renders'}"
-    progress = (lambda done, total: report(what, done, total, {})) if report else None
-    return Shards(make(plan, workers, progress), clips, repeat)
+    return Shards(make(plan, workers, _counted(report, what)), clips, repeat)
 
 
 def latents(recipe: Recipe, split: str, codec: Path, workers: int, report: Report | None) -> Shards | Mixed:
@@ -198,13 +197,13 @@ def train_codec(
     settings = recipe.codec
     if start is not None and half != "video":
         raise ValueError("a codec is trained on in its video half alone: add --half video")
-    data = shards(recipe, "train", settings.clips, None, workers, report)
-    heldout = shards(recipe, "heldout", settings.heldout, None, workers, report)
     facts = {
         "recipe": config.plain(recipe.codec),
         "world": config.plain(recipe.world),
         "started_from": checkpoint.sha256(_there(start, "codec")) if start else None,
     }
+    data = shards(recipe, "train", settings.clips, None, workers, report)
+    heldout = shards(recipe, "heldout", settings.heldout, None, workers, report)
     paths = {name: folder / "codec" / name / f"{name}.safetensors" for name in ("video", "audio")}
     for name, loop in (("video", settings.video_loop), ("audio", settings.audio_loop)):
         if half not in (name, "both") or paths[name].exists():

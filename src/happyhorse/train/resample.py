@@ -45,10 +45,9 @@ def make(
     With a `codec` they are enlarged through it. They are kept, and made only where they do not exist;
     `progress(done, total)` counts clips.
     """
+    files = base, student, codec  # the codec's hash is of its decoder, too
     made_by = [
-        *(
-            checkpoint.sha256(file) if file else None for file in (base, student, codec)
-        ),  # of the decoder, too
+        *(checkpoint.sha256(file) if file else None for file in files),
         *small.names,
         LOW,
         HIGH,
@@ -68,7 +67,7 @@ def make(
             batches = [some[i : i + BATCH] for i in range(0, len(some), BATCH)]
             anew = [clip[None] for batch in batches for clip in _anew(model, small, batch, autocast, grid)]
             if pictures is not None:
-                with mixed(kind, autocast), torch.no_grad():
+                with mixed(kind, autocast):
                     anew = [enlarge(pictures, clip) for clip in anew]
             video = torch.cat([clip.bfloat16().cpu() for clip in anew]).contiguous()
             tensors = {"video": video, "audio": torch.stack([small[i][1] for i in some])}

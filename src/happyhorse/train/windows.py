@@ -102,6 +102,11 @@ def has_sound(records: list[dict[str, Any]]) -> Bool[Tensor, " B"]:
     return torch.tensor([record.get("has_audio", True) for record in records])
 
 
+def begin(draw: float, latest: int) -> int:
+    """Where a window starts, 0 to `latest` latent frames into its clip, by a uniform `draw` in [0, 1): a third at 0."""
+    return max(0, int((draw * 1.5 - 0.5) * (latest + 1)))
+
+
 def cut(
     video: Float[Tensor, "B C T Y X"],
     audio: Float[Tensor, "B S Ca"],
@@ -117,7 +122,7 @@ def cut(
         return video, audio, [0] * len(video)
     latest = video.shape[2] - length
     draws = torch.rand(len(video), generator=generator)
-    starts = [max(0, int((draw * 1.5 - 0.5) * (latest + 1))) for draw in draws.tolist()]
+    starts = [begin(draw, latest) for draw in draws.tolist()]
     pictures = [clip[:, start : start + length] for clip, start in zip(video, starts, strict=True)]
     sounds = [
         wave[4 * start : 4 * (start + length - 1) + 1] for wave, start in zip(audio, starts, strict=True)
