@@ -87,16 +87,18 @@ def test_a_perfect_model_has_no_error_and_given_frames_are_clean(objective, monk
         apart = torch.full_like(x, 1e3)
         return torch.where(given[:, None, :, None, None], apart, (x - seen["sharp"]) / seen["levels"])
 
-    error = objective._error
+    wrong = objective._wrong
 
     def spy(sharp, guess, given, levels, generator):
         seen["sharp"], seen["levels"] = sharp, levels.reshape(-1, 1, 1, 1, 1)
-        return error(sharp, guess, given, levels, generator)
+        return wrong(sharp, guess, given, levels, generator)
 
     objective.module.forward = perfect
-    monkeypatch.setattr(objective, "_error", spy)
-    loss, _ = objective.loss(0, 0, 1)
-    assert float(loss) == pytest.approx(0, abs=1e-6)
+    objective.settings = replace(objective.settings, seen=1.0, edges=1.0)
+    monkeypatch.setattr(objective, "_wrong", spy)
+    loss, values = objective.loss(0, 0, 1)
+    assert float(loss) == pytest.approx(0, abs=1e-5)
+    assert set(values) == {"video", "seen", "edges"}
     given = seen["given"]
     assert given[:, 0].any() and not given[:, 1:].any()
     assert torch.equal(seen["x"].transpose(1, 2)[given], seen["sharp"].transpose(1, 2)[given])
@@ -110,7 +112,7 @@ def test_the_path_begins_at_the_corrupted_guess(objective):
     sharp = torch.randn(64, 48, 2, 4, 4, generator=torch.Generator().manual_seed(1))
     guess = 2 * torch.randn(sharp.shape, generator=torch.Generator().manual_seed(2))
     draw, none = torch.Generator().manual_seed(3), torch.zeros(64, 2).bool()
-    objective._error(sharp, guess, none, torch.ones(64), draw)
+    objective._wrong(sharp, guess, none, torch.ones(64), draw)
     a = objective.settings.keep
     assert float(captured[0].var()) == pytest.approx(4 * a * a + 1 - a * a, rel=0.02)
     corrupted = path.corrupt(guess, (captured[0] - a * guess) / (1 - a * a) ** 0.5, a)
@@ -127,8 +129,32 @@ def test_channels_count_by_their_weights(objective):
     for found, first in ((plain, 1.0), (weighted, 9.0)):
         objective.channels[0] = first
         given, draw = torch.zeros(2, 2).bool(), torch.Generator().manual_seed(0)
-        found += objective._error(x, x, given, torch.ones(2), draw).detach()
+        wrong = objective._wrong(x, x, given, torch.ones(2), draw)
+        found += objective._weighed(wrong, given).detach()
     assert weighted == pytest.approx(9 * plain, rel=0.05)
+
+
+def test_what_is_seen_of_an_error_is_that_of_the_decoded_estimate(objective):
+    """The estimate is x_s - s v, whatever is off; of a given frame there is nothing to see."""
+    draw = torch.Generator().manual_seed(4)
+    sharp, guess = (torch.randn(3, 48, 2, 4, 4, generator=draw) for _ in range(2))
+    levels, given = torch.tensor([1.0, 0.5, 0.25]), torch.tensor([[0, 0], [1, 0], [1, 1]]).bool()
+    said = {}
+
+    def off(x, guess, given):
+        said["x"], said["v"] = x, torch.randn(x.shape, generator=draw)
+        return said["v"]
+
+    objective.module.forward = off
+    wrong = objective._wrong(sharp, guess, given, levels, draw)
+    seen, edges = objective._seen(sharp, wrong, given, levels)
+    estimate = said["x"] - levels[:, None, None, None, None] * said["v"]
+    estimate = torch.where(given[:, None, :, None, None], sharp, estimate)
+    apart = objective.codec.video.decode(estimate) - objective.codec.video.decode(sharp)
+    assert float(seen) == pytest.approx(float(apart.square().mean()), rel=1e-3) and float(seen) > 0
+    steps = apart.diff(dim=-1).abs().mean() + apart.diff(dim=-2).abs().mean()
+    assert float(edges) == pytest.approx(float(steps), rel=1e-3)
+    assert float(objective._seen(sharp[2:], wrong[2:], given[2:], levels[2:])[0]) == 0
 
 
 def test_crops_of_both_are_of_the_same_place(objective):

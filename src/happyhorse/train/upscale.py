@@ -40,7 +40,9 @@ class UpscaleConfig:
     `corruption` is an entry of the corruption table; `steps` and `shift` of the sampler, the shift also of training
     levels. Crops are `frames` latent frames of `rows` x `columns` latents, even numbers; the first frame of a share
     `first` of those that begin with the clip is given; a share `own` of the clips are of the base model's making.
-    An error counts by the deviation of its channel to the power `channel_power`: see `emphasis`.
+    An error counts by the deviation of its channel to the power `channel_power`: see `emphasis`. To it are added `seen`
+    times the squared error of the pixels that the codec decodes, and `edges` times the size of that of steps between
+    neighbouring ones.
     """
 
     corruption: Number = 100
@@ -52,6 +54,8 @@ class UpscaleConfig:
     first: Share = 0.2
     own: Share = 0.25
     channel_power: Factor = 0.0
+    seen: Factor = 0.0
+    edges: Factor = 0.0
 
     def __post_init__(self) -> None:
         if self.rows % 2 or self.columns % 2:
@@ -95,6 +99,7 @@ class UpscaleObjective:
         """
         self.module = Upscaler(network, loop.seed)
         self.settings, self.loop, self.codec = settings, loop, codec
+        codec.video.requires_grad_(False)
         self.train, self.own, self.heldout, self.pixels = train, own, heldout, pixels
         sharp, enlarged = (list(half[0][0].shape) for half in train)
         if sharp != enlarged:
@@ -111,7 +116,7 @@ class UpscaleObjective:
             yield self.train.enlarged[i][0][None].float(), self.train.sharp[i][0][None].float()
 
     def loss(self, step: int, part: int, parts: int) -> tuple[Tensor, dict[str, float]]:
-        """Squared error of the velocity over crops that are not given; scalar."""
+        """Squared error of the velocity over crops that are not given, and of what the codec shows of it; scalar."""
         generator = step_generator(self.loop.seed, step, part)
         clips = self.train.sharp.batch(self.loop.batch, self.loop.seed, step)[part::parts]
         crops = [self._crop(clip, generator) for clip in clips]
@@ -120,13 +125,41 @@ class UpscaleObjective:
         given = torch.zeros(len(crops), sharp.shape[2]).bool()
         given[:, 0] = first & (torch.rand(len(crops), generator=generator) < self.settings.first)
         levels = self._met(path.draw_sigma(len(crops), self.settings.shift, generator))
-        error = self._error(sharp, guess, given, levels, generator)
-        return error.mean(), {"video": float(error.mean().detach())}
+        wrong = self._wrong(sharp, guess, given, levels, generator)
+        error = self._weighed(wrong, given).mean()
+        values = {"video": float(error.detach())}
+        if not (self.settings.seen or self.settings.edges):
+            return error, values
+        seen, edges = self._seen(sharp, wrong, given, levels)
+        values |= {"seen": float(seen.detach()), "edges": float(edges.detach())}
+        return error + self.settings.seen * seen + self.settings.edges * edges, values
 
-    def _error(
+    def _seen(
+        self, sharp: Tensor, wrong: Tensor, given: Tensor, levels: Tensor
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """What a `wrong` velocity [B, C, T, Y, X] costs in pixels: squared error, and size of the error of steps.
+
+        The estimate of the sharp latents is off by the level times that error. It is decoded as the sharp ones are.
+        """
+        here, decode = where(self.module), self.codec.video.to(where(self.module)).decode
+        sharp, given, levels = moved((sharp, given, levels), here)
+        off = (levels[:, None, None, None, None] * wrong).masked_fill(given[:, None, :, None, None], 0)
+        with mixed(here.type, self.loop.autocast):
+            with torch.no_grad():
+                right = decode(sharp)
+            apart = decode(sharp - off) - right
+        steps = (apart.diff(dim=axis).abs().mean() for axis in (-1, -2))
+        return apart.square().mean(), sum(steps, torch.zeros((), device=here))
+
+    def _weighed(self, wrong: Tensor, given: Tensor) -> Float[Tensor, " B"]:
+        """Errors of a `wrong` velocity [B, C, T, Y, X] where nothing is given, channels weighted by `channel_power`."""
+        wrong = wrong.transpose(1, 2) * self.channels.to(wrong.device).sqrt()[:, None, None]
+        return path.loss(wrong, torch.zeros_like(wrong), ~given.to(wrong.device))
+
+    def _wrong(
         self, sharp: Tensor, guess: Tensor, given: Tensor, levels: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Errors [B] of the velocity at one level [B] a clip, channels weighted by `channel_power`."""
+    ) -> Float[Tensor, "B C T Y X"]:
+        """How far the velocity is from the right one, at one level [B] a clip."""
         noise, here = torch.randn(sharp.shape, generator=generator), where(self.module)
         sharp, guess, given, levels, noise = moved((sharp, guess, given, levels, noise), here)
         source = path.corrupt(guess, noise, self.settings.keep)
@@ -134,13 +167,17 @@ class UpscaleObjective:
         x = torch.where(given[:, None, :, None, None], sharp, x)
         with mixed(here.type, self.loop.autocast):
             predicted = self.module(x, guess, given)
-        wrong = (predicted - path.velocity(sharp, source)).transpose(1, 2)
-        wrong = wrong * self.channels.to(here).sqrt()[:, None, None]
-        return path.loss(wrong, torch.zeros_like(wrong), ~given)
+        return predicted - path.velocity(sharp, source)
 
     def _met(self, levels: Tensor) -> Tensor:
-        """Levels in [0, 1] brought to those that the sampler meets, from its last one up."""
+        """Levels in [0, 1] brought to those that the sampler meets, from its last one up.
+
+        A sampler of one step meets one. Below it the state already tells a little of the sharp latents, the more
+        clearly the less the guess is corrupted: what has learnt to read that takes noise for it where there is nothing.
+        """
         last = float(schedules.shifted(self.settings.steps, self.settings.shift)[-2])
+        if self.settings.steps == 1:
+            return torch.full_like(levels, last)
         return LOWER * last + (1 - LOWER * last) * levels
 
     def _crop(self, clip: int, generator: torch.Generator) -> tuple[Tensor, Tensor, bool]:
@@ -185,7 +222,8 @@ class UpscaleObjective:
             sharp, enlarged = (torch.stack([half[i][0].float() for i in clips]) for half in self.heldout)
             given = torch.zeros(len(sharp), sharp.shape[2]).bool()
             levels = self._met((torch.arange(first, first + len(sharp)) % 8 + 0.5) / 8)
-            errors.append(self._error(sharp, self._guess(enlarged), given, levels, generator))
+            wrong = self._wrong(sharp, self._guess(enlarged), given, levels, generator)
+            errors.append(self._weighed(wrong, given))
         found = {"video_heldout": float(torch.cat(errors).mean())}
         shown = self._references()
         for name, pictures in ({"": self._enlarged()} | shown).items():
