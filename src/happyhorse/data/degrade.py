@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter
 from happyhorse import checkpoint, config
 from happyhorse.codec import load_codec
 from happyhorse.codec.enlarge import enlarge_pixels
+from happyhorse.codec.pixels import as_frames, as_video
 from happyhorse.codec.video import VideoCodec
 from happyhorse.data.shards import ShardPlan
 from happyhorse.data.source import RawClip, seed_of
@@ -39,13 +40,13 @@ class EnlargedPlan(ShardPlan):
         """Render the scene of the split's seed `index` at the small size, and make what a generator would show."""
         clip = super().clip(index)
         generator = np.random.default_rng([seed_of(self.split, index), 1])
-        small = torch.from_numpy(degrade(clip.video, generator)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        small = as_video(torch.from_numpy(degrade(clip.video, generator))[None])
         assert self.codec is not None
         codec = _codec(self.codec)
         with torch.no_grad(), mixed():
             small = codec.decode(codec.encode(small).float()).float()
-        large = (enlarge_pixels(small.clamp(-1, 1))[0] * 127.5 + 127.5).round().byte()
-        return RawClip(large.permute(1, 2, 3, 0).numpy(), clip.audio, clip.record)
+        large = as_frames(enlarge_pixels(small.clamp(-1, 1))[0])
+        return RawClip(large.numpy(), clip.audio, clip.record)
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from torch import Tensor
 import happyhorse.world
 from happyhorse import config
 from happyhorse.codec import latent_version, load_codec
+from happyhorse.codec.pixels import as_video
 from happyhorse.data.batches import indices
 from happyhorse.data.source import RawClip, WorldConfig, render_seed, seed_of
 from happyhorse.files import write_atomic
@@ -172,9 +173,8 @@ def _encoder(path: str) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     @torch.no_grad()
     def encode(video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 [F, H, W, 3] and float32 [N] -> bfloat16 [C, T, Y, X] and [S, C]."""
-        pixels = video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         with mixed():
-            z = codec.video.encode(pixels)[0]
+            z = codec.video.encode(as_video(video[None]))[0]
         return z.bfloat16(), codec.audio.encode(audio[None])[0].bfloat16()
 
     return encode

@@ -92,6 +92,23 @@ def _sync_cells(part: Part) -> list[str]:
     )
 
 
+LIPS_HEADS = [
+    "clips",
+    "median lag",
+    "mean abs",
+    "p95 abs",
+    "in window",
+    "p b m",
+    "met",
+    "silent frames",
+    "rest",
+    "control mean abs",
+    "control in window",
+    "control met",
+]
+"""What `lips_cells` gives, in a word or two."""
+
+
 def _lips(rows: list[Row], report: Report) -> list[str]:
     found = [row for row in rows if row[2].lips is not None and row[0] != "all"]
     text = [
@@ -99,19 +116,7 @@ def _lips(rows: list[Row], report: Report) -> list[str]:
         "*In window*: clips whose lag lies in the ITU window. *Met*: p, b, m at which the lips touch within a frame.",
         "*Rest*: silent frames with closed lips. *Control*: every mouth with the voice of another clip.",
     ]
-    heads = [
-        "clips",
-        "median lag",
-        "mean abs",
-        "p95 abs",
-        "in window",
-        "p b m",
-        "met",
-        "silent frames",
-        "rest",
-    ]
-    heads += ["control mean abs", "control in window", "control met"]
-    return _section("Lips", text, heads, found, lips_cells)
+    return _section("Lips", text, LIPS_HEADS, found, lips_cells)
 
 
 def lips_cells(part: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from happyhorse.eval.report import SOURCES, lips_cells, percent, table
+from happyhorse.eval.report import LIPS_HEADS, SOURCES, lips_cells, percent, table
 from happyhorse.eval.speech import SHOWN, Part, SpeechReport
 from happyhorse.eval.spoken import LANGUAGES
 from happyhorse.world import speech
@@ -50,22 +50,8 @@ def markdown(reports: Mapping[str, SpeechReport], what: str) -> str:
     ]
     body = [[_name(name), source, *_said(part), _own(report, name)] for name, source, part in rows]
     lines += ["## What is said", "", SAID, "", *table(heads, body, 2), ""]
-    heads = [
-        "",
-        "",
-        "clips",
-        "median lag",
-        "mean abs",
-        "p95 abs",
-        "in window",
-        "p b m",
-        "met",
-        "silent frames",
-        "rest",
-    ]
-    heads += ["control mean abs", "control in window", "control met"]
     body = [[_name(name), source, *lips_cells(part)] for name, source, part in rows]
-    return "\n".join([*lines, "## What the lips do", "", LIPS, "", *table(heads, body, 2)])
+    return "\n".join([*lines, "## What the lips do", "", LIPS, "", *table(["", "", *LIPS_HEADS], body, 2)])
 
 
 def write(reports: Mapping[str, SpeechReport], what: str, pictures: Path, page: Path) -> Path:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from happyhorse.codec import Codec, text
 from happyhorse.codec.enlarge import FACTOR, enlarge
+from happyhorse.codec.pixels import as_frames, as_video
 from happyhorse.flow import schedules
 from happyhorse.flow.guidance import guide
 from happyhorse.flow.samplers import State, Velocity
@@ -209,9 +209,8 @@ class Pony:
 
     def encode_video(self, frames: UInt8[np.ndarray, "F H W 3"]) -> Float[Tensor, "one C T Y X"]:
         """Frames, 4(T-1)+1 of them, as clean latents [1, C, T, Y, X]."""
-        pixels = torch.from_numpy(frames).to(self.device).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
         with torch.inference_mode():
-            return self.codec.video.encode(pixels).float()
+            return self.codec.video.encode(as_video(torch.from_numpy(frames).to(self.device)[None])).float()
 
     def encode_audio(
         self, wave: Float32[np.ndarray, " n"], steps: int, draw: Draw
@@ -240,8 +239,8 @@ class Pony:
                 piece = next(pieces, None)
                 if piece is None:
                     return
-                pixels = (piece[0].float().clamp(-1, 1) * 127.5 + 127.5).round().byte()
-            yield rearrange(pixels, "c f h w -> f h w c").cpu().numpy()
+                frames = as_frames(piece[0])
+            yield frames.cpu().numpy()
 
     def decode_audio(self, latents: Float[Tensor, "S Ca"]) -> Float32[np.ndarray, " n"]:
         """The waveform, float32 mono [n] in [-1, 1]."""

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from happyhorse import sizes
+from happyhorse.codec.pixels import as_video
 from happyhorse.codec.stable_audio import HOP, INNER_RATE
 from happyhorse.codec.t5gemma import LONGEST
 from happyhorse.flow import schedules
@@ -182,11 +183,8 @@ class Published:
 
     def encode_video(self, frames: UInt8[np.ndarray, "F H W 3"]) -> Float[Tensor, "one C T Y X"]:
         """Frames, 4(T-1)+1 of them, as clean latents [1, C, T, Y, X]."""
-        pixels = (
-            rearrange(torch.from_numpy(frames), "f h w c -> 1 c f h w").to(self.device).float() / 127.5 - 1
-        )
         with self.lend("video") as codec:
-            return codec.encode(pixels)
+            return codec.encode(as_video(torch.from_numpy(frames).to(self.device)[None]))
 
     def encode_audio(
         self, wave: Float32[np.ndarray, " n"], steps: int, draw: Draw

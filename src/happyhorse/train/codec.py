@@ -18,6 +18,7 @@ from happyhorse import checkpoint, config
 from happyhorse.codec import load_codec
 from happyhorse.codec.audio import SAMPLES, AudioCodec, AudioCodecConfig
 from happyhorse.codec.mel import HOP, log_mel
+from happyhorse.codec.pixels import as_video
 from happyhorse.codec.video import VideoCodec, VideoCodecConfig, patchify
 from happyhorse.config import Count, Factor
 from happyhorse.data.batches import indices, step_generator
@@ -77,8 +78,7 @@ class VideoObjective:
         clips = indices(len(self.shards), self.loop.batch, self.loop.seed, step)[part::parts]
         generator = step_generator(self.loop.seed, step, part)
         here = where(self.module)
-        video = torch.stack([self._crop(clip, generator) for clip in clips]).to(here)
-        video = video.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+        video = as_video(torch.stack([self._crop(clip, generator) for clip in clips]).to(here))
         with mixed(here.type, self.loop.autocast):
             latents = self.module.encode(video)
             noise = torch.randn(latents.shape, generator=generator).to(here) * self.crops.noise
@@ -132,7 +132,7 @@ class VideoObjective:
         here = where(self.module)
         for i in range(len(self.heldout)):
             video, _, record = self.heldout[i]
-            pixels = video.to(here).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            pixels = as_video(video.to(here)[None])
             with mixed(here.type, self.loop.autocast):
                 latents = self.module.encode(pixels)
                 output = self.module.decode(latents).clamp(-1, 1)
@@ -153,7 +153,7 @@ class VideoObjective:
         """PNG of held-out frames above their reconstructions."""
         rows = []
         for i in range(min(8, len(self.heldout))):
-            pixels = self.heldout[i][0].to(where(self.module)).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            pixels = as_video(self.heldout[i][0].to(where(self.module))[None])
             output = self.module.decode(self.module.encode(pixels))
             rows += [pixels[0], output[0]]
         if folder is not None:
@@ -184,7 +184,7 @@ def moving(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B 1 F H W"]:
 def _patches(shards: Shards, share: int = 10) -> Iterator[Tensor]:
     """A tenth of the patches [n, P] of up to 400 clips."""
     for i in range(min(len(shards), 400)):
-        video = shards[i][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        video = as_video(shards[i][0][None])
         flat = patchify(video).flatten(0, 3)
         yield flat[
             torch.randperm(flat.shape[0], generator=torch.Generator().manual_seed(i))[

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from happyhorse import checkpoint
 from happyhorse.codec import load_codec
+from happyhorse.codec.pixels import as_video
 from happyhorse.codec.video import STRIDE, STRIDE_T
 from happyhorse.config import Count, Factor, Share
 from happyhorse.data.batches import indices, step_generator
@@ -111,7 +112,7 @@ class DecoderObjective:
         pixels = view[row, first : first + frames, s * y : s * (y + rows), s * x : s * (x + columns)]
         counts = torch.ones(1, frames, 1, 1)
         counts[:, : STRIDE_T * WARM * (t > 0)] = 0
-        return pixels.permute(3, 0, 1, 2).float() / 127.5 - 1, latents, counts
+        return as_video(pixels), latents, counts
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -134,7 +135,7 @@ class DecoderObjective:
             save_frames(folder / f"{step:06d}.png", rows)
 
     def _pixels(self, clip: int) -> Float[Tensor, "1 3 F H W"]:
-        return self.heldout.pixels[clip][0].permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        return as_video(self.heldout.pixels[clip][0][None])
 
     def _shown(self, shards: Shards, clip: int) -> Float[Tensor, "1 3 F H W"]:
         here = where(self.module)

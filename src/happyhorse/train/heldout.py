@@ -20,6 +20,7 @@ from torch import Tensor
 
 from happyhorse import config
 from happyhorse.codec import Codec
+from happyhorse.codec.pixels import as_frames
 from happyhorse.codec.text import TextConfig, tokenize
 from happyhorse.data.shards import Shards
 from happyhorse.files import write_atomic
@@ -168,7 +169,7 @@ class Heldout:
             with torch.no_grad():
                 video = codec.video.decode(made["video"][row, None])[0]
                 wave = codec.audio.decode(made["audio"][row, None])[0]
-            pixels = (video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0)
+            pixels = as_frames(video)
             asked = Request(prompt=self.shards.records[clip]["heldout"][0])
             clips[family] = Clip(video=pixels.numpy(), audio=wave.float().numpy(), request=asked)
         return clips

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from happyhorse import media
 from happyhorse.codec.mel import HOP, log_mel
+from happyhorse.codec.pixels import as_frames, as_video
 from happyhorse.values import Clip
 
 LABEL = 14  # height in pixels of the strip with a caption
@@ -20,8 +21,7 @@ LABEL = 14  # height in pixels of the strip with a caption
 def frame_row(video: Float[Tensor, "3 F H W"], count: int = 8) -> np.ndarray:
     """`count` evenly spaced frames of a video in [-1, 1], side by side: uint8 [H, count*W, 3]."""
     picks = torch.linspace(0, video.shape[1] - 1, count).round().long()
-    frames = ((video.cpu()[:, picks].clamp(-1, 1) + 1) * 127.5).round().byte()
-    return frames.permute(2, 1, 3, 0).flatten(1, 2).numpy()
+    return as_frames(video.cpu()[:, picks]).transpose(0, 1).flatten(1, 2).numpy()
 
 
 def spectrogram(mel: Float[Tensor, "frames bands"]) -> np.ndarray:
@@ -58,7 +58,7 @@ def save_clips(folder: Path, step: int, clips: Mapping[str, Clip]) -> None:
 
 def _row(clip: Clip) -> np.ndarray:
     """Eight frames of a clip and its spectrogram, twice as wide as a frame: uint8 [H, 10 W, 3]."""
-    frames = frame_row(torch.from_numpy(clip.video).permute(3, 0, 1, 2) / 127.5 - 1)
+    frames = frame_row(as_video(torch.from_numpy(clip.video)))
     whole = len(clip.audio) // HOP * HOP
     heard = Image.fromarray(spectrogram(log_mel(torch.from_numpy(clip.audio[None, :whole]))[0]))
     return np.concatenate([frames, np.asarray(heard.resize((2 * clip.width, clip.height)))], axis=1)

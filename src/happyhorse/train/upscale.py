@@ -17,6 +17,7 @@ from torch import Tensor
 
 from happyhorse import checkpoint
 from happyhorse.codec import Codec
+from happyhorse.codec.pixels import as_video
 from happyhorse.config import Count, Factor, Number, Positive, Share
 from happyhorse.data.batches import step_generator
 from happyhorse.data.shards import Shards
@@ -256,8 +257,8 @@ class UpscaleObjective:
         if not self._compared:
             clips = range(len(self.pixels))
             for half, name in enumerate(("_render", "_bicubic")):
-                raw = torch.stack([torch.from_numpy(pair[half]) for pair in self.pixels])
-                self._compared[name] = raw.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+                frames = torch.stack([torch.from_numpy(pair[half]) for pair in self.pixels])
+                self._compared[name] = as_video(frames)
             latents = {
                 "_guess": [self._guess(self.heldout.enlarged[i][0][None]) for i in clips],
                 "_codec": [self.heldout.sharp[i][0][None] for i in clips],
