@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from happyhorse.codec import load_codec
 from happyhorse.data.shards import Shards
-from happyhorse.flow import path
+from happyhorse.flow import path, schedules
 from happyhorse.generate.denoiser import load_denoiser
 from happyhorse.generate.upscaler import UpscalerConfig, load_upscaler
 from happyhorse.train import resample
@@ -94,11 +94,12 @@ def test_a_perfect_model_has_no_error_and_given_frames_are_clean(objective, monk
         return wrong(sharp, guess, given, levels, generator)
 
     objective.module.forward = perfect
-    objective.settings = replace(objective.settings, seen=1.0, edges=1.0)
     monkeypatch.setattr(objective, "_wrong", spy)
     loss, values = objective.loss(0, 0, 1)
-    assert float(loss) == pytest.approx(0, abs=1e-5)
-    assert set(values) == {"video", "seen", "edges"}
+    assert float(loss) == pytest.approx(0, abs=1e-6) and set(values) == {"video"}
+    objective.settings = replace(objective.settings, seen=1.0, edges=1.0)
+    _, values = objective.loss(0, 0, 1)
+    assert set(values) == {"video", "seen", "edges"} and max(values.values()) < 1e-5
     given = seen["given"]
     assert given[:, 0].any() and not given[:, 1:].any()
     assert torch.equal(seen["x"].transpose(1, 2)[given], seen["sharp"].transpose(1, 2)[given])
@@ -132,6 +133,18 @@ def test_channels_count_by_their_weights(objective):
         wrong = objective._wrong(x, x, given, torch.ones(2), draw)
         found += objective._weighed(wrong, given).detach()
     assert weighted == pytest.approx(9 * plain, rel=0.05)
+
+
+def test_levels_are_those_that_the_sampler_meets(objective):
+    """From a little below the last of several up; of one step the one it begins at, where nothing sharp is known."""
+    drawn = torch.linspace(0, 1, 5)
+    two = schedules.shifted(2, 3.0)
+    assert objective._met(drawn).tolist() == pytest.approx(
+        torch.linspace(0.8 * float(two[1]), 1, 5).tolist(), rel=1e-6
+    )
+    objective.settings = replace(objective.settings, steps=1)
+    begins = float(schedules.shifted(1, 3.0)[0])
+    assert objective._met(drawn).tolist() == pytest.approx([begins] * 5) and begins > 0.999
 
 
 def test_what_is_seen_of_an_error_is_that_of_the_decoded_estimate(objective):

@@ -86,8 +86,7 @@ class VideoObjective:
         error = output - video
         weight = 1 + self.crops.moving * moving(video)
         pixels = (error.square() * weight).sum() / weight.expand_as(error).sum()
-        edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        total = pixels + 0.02 * edges + 1e-3 * latents.square().mean()
+        total = pixels + 0.02 * edges(error) + 1e-3 * latents.square().mean()
         if self.start is not None and self.crops.hold:
             total = total + self.crops.hold * self._moved(video, latents)
         return total, {
@@ -169,6 +168,11 @@ class VideoObjective:
 def psnr(output: Float[Tensor, "*shape"], video: Float[Tensor, "*shape"]) -> float:
     """Peak signal to noise in dB, at most 100, of a video that should be `video`; both in [-1, 1]."""
     return -10 * math.log10(max(float((output - video).square().mean()) / 4, 1e-10))
+
+
+def edges(error: Float[Tensor, "*B H W"]) -> Float[Tensor, ""]:
+    """Mean size of the steps of an error between neighbouring pixels, across plus down: what blurs and what frays."""
+    return error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
 
 
 def moving(video: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B 1 F H W"]:

@@ -21,7 +21,7 @@ from happyhorse.config import Count, Factor, Share
 from happyhorse.data.batches import indices, step_generator
 from happyhorse.data.shards import Shards
 from happyhorse.precision import mixed
-from happyhorse.train.codec import moving, psnr
+from happyhorse.train.codec import edges, moving, psnr
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import where
 from happyhorse.train.preview import save_frames
@@ -87,8 +87,7 @@ class DecoderObjective:
         pixels = ((size.square() + self.settings.absolute * size) * weight).sum() / weight.expand_as(
             error
         ).sum()
-        edges = sum((error.diff(dim=axis).abs() * counts).mean() for axis in (-1, -2))
-        return pixels + self.settings.edges * edges, {"pixels": float(pixels.detach())}
+        return pixels + self.settings.edges * edges(error * counts), {"pixels": float(pixels.detach())}
 
     def _crop(self, clip: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Pixels [3, F, H, W] in [-1, 1], latents [C, t, y, x], and 1 for frames [1, F, 1, 1] that count, else 0.

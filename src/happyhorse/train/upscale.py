@@ -25,6 +25,7 @@ from happyhorse.flow import path, samplers, schedules
 from happyhorse.generate.upscaler import Upscaler, UpscalerConfig
 from happyhorse.precision import mixed
 from happyhorse.train import emphasis
+from happyhorse.train.codec import edges
 from happyhorse.train.loop import LoopConfig
 from happyhorse.train.parallel import moved, where
 from happyhorse.train.preview import save_frames
@@ -131,9 +132,9 @@ class UpscaleObjective:
         values = {"video": float(error.detach())}
         if not (self.settings.seen or self.settings.edges):
             return error, values
-        seen, edges = self._seen(sharp, wrong, given, levels)
-        values |= {"seen": float(seen.detach()), "edges": float(edges.detach())}
-        return error + self.settings.seen * seen + self.settings.edges * edges, values
+        seen, frayed = self._seen(sharp, wrong, given, levels)
+        values |= {"seen": float(seen.detach()), "edges": float(frayed.detach())}
+        return error + self.settings.seen * seen + self.settings.edges * frayed, values
 
     def _seen(
         self, sharp: Tensor, wrong: Tensor, given: Tensor, levels: Tensor
@@ -142,15 +143,15 @@ class UpscaleObjective:
 
         The estimate of the sharp latents is off by the level times that error. It is decoded as the sharp ones are.
         """
-        here, decode = where(self.module), self.codec.video.to(where(self.module)).decode
+        here = where(self.module)
+        decode = self.codec.video.to(here).decode
         sharp, given, levels = moved((sharp, given, levels), here)
         off = (levels[:, None, None, None, None] * wrong).masked_fill(given[:, None, :, None, None], 0)
         with mixed(here.type, self.loop.autocast):
             with torch.no_grad():
                 right = decode(sharp)
             apart = decode(sharp - off) - right
-        steps = (apart.diff(dim=axis).abs().mean() for axis in (-1, -2))
-        return apart.square().mean(), sum(steps, torch.zeros((), device=here))
+        return apart.square().mean(), edges(apart)
 
     def _weighed(self, wrong: Tensor, given: Tensor) -> Float[Tensor, " B"]:
         """Errors of a `wrong` velocity [B, C, T, Y, X] where nothing is given, channels weighted by `channel_power`."""
