@@ -75,6 +75,9 @@ def distill(
     output: Output = None,
     codec: Codec = None,
     base: Base = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Student to start from: that of the weights before, say.")
+    ] = None,
     workers: Workers = 2,
     json: Json = False,
 ) -> None:
@@ -85,7 +88,7 @@ def distill(
     plan, folder = _asked(recipe, settings, output)
     with show.progress() as report:
         path = recipes.train_distill(
-            plan, folder, codec or folder / "codec.safetensors", base, workers, show.training(report)
+            plan, folder, codec or folder / "codec.safetensors", base, start, workers, show.training(report)
         )
     table = path.parent / "ladder.json"
     said = ladder.verdict(table)

@@ -116,6 +116,24 @@ def test_a_rung_stays_only_if_it_beats_the_best_below(teacher, tmp_path, monkeyp
     assert started[2] == pytest.approx(2 * size if best == 1 or scores[1] == 4.0 else size)
 
 
+def test_the_first_rung_starts_as_another_student(teacher, tmp_path, monkeypatch):
+    """Of the same rank; what it started from is among its facts, and another start is another run."""
+    monkeypatch.setenv("HAPPYHORSE_CACHE", str(tmp_path / "cache"))
+    guided = dataclasses.replace(RECIPE, trajectory=None, matching=None)
+    before = run(teacher, tmp_path / "before", guided)
+    still = dataclasses.replace(LOOP, optim=OptimConfig(adam_lr=1e-12))
+    recipe = dataclasses.replace(guided, guided=GuidedConfig(still))
+    path = run(teacher, tmp_path / "after", recipe, start=before)
+    own, its = checkpoint.load(path), checkpoint.load(before).weights
+    assert all(torch.equal(tensor, its[key]) for key, tensor in own.weights.items())
+    assert any(tensor.any() for key, tensor in its.items() if key.endswith(".up")), "it has learnt something"
+    assert own.facts["started_from"] == checkpoint.sha256(before)
+    with pytest.raises(ValueError, match="0-guided was trained with other settings"):
+        run(teacher, tmp_path / "after", recipe)
+    with pytest.raises(ValueError, match=r"before/student\.safetensors.*should be"):
+        run(teacher, tmp_path / "other", dataclasses.replace(recipe, rank=3), start=before)
+
+
 def test_rungs_of_another_denoiser_are_refused(teacher, tmp_path):
     about = tmp_path / "d" / "1-trajectory" / "run.json"
     about.parent.mkdir(parents=True)

@@ -213,7 +213,8 @@ def test_figures_of_the_teacher_against_itself(teacher, tmp_path):
         assert figures[f"gap_{name}"] == pytest.approx(0, abs=1e-4)
         assert figures[f"std_{name}"] == pytest.approx(1, abs=1e-3)
     assert figures["diversity"] == pytest.approx(1, abs=0.01) and done[-1] == (11, 11)
-    assert sets.heldout.figures(module, 2, "euler", STUDENT)["gap_video"] > 0.01
+    far = sets.heldout.figures(module, 2, "euler", STUDENT)
+    assert far["gap_video"] > 0.01 and far["gap"] == pytest.approx((far["gap_video"] + far["gap_audio"]) / 2)
     again = setting(teacher, data)
     again.heldout.solve(module, tmp_path / "t.safetensors", "a", lambda *at: pytest.fail("it was kept"))
     assert torch.allclose(again.heldout.teacher["audio"], sets.heldout.teacher["audio"], atol=0.05)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from happyhorse.checkpoint import check_fit
 from happyhorse.model.layers import Sizes
 
 DOWN, UP = "down", "up"  # names of D and U in keys: "PATH.down", "PATH.up"
@@ -110,9 +111,15 @@ class Adapted(nn.Module):
         }
 
     @torch.no_grad()
-    def load_adapter(self, name: str, weights: Mapping[str, Tensor]) -> None:
-        """Copy the tensors that `adapter` gave, each [E r, in] or [E out, r], into the adapter `name`."""
-        for key, tensor in self.adapter(name).items():
+    def load_adapter(self, name: str, weights: Mapping[str, Tensor], source: str = "these weights") -> None:
+        """Copy the tensors that `adapter` gave, each [E r, in] or [E out, r], into the adapter `name`.
+
+        Raises ValueError where they are those of another rank or network; `source` says in it where they are from.
+        """
+        own = self.adapter(name)
+        wanted, given = ({key: tuple(t.shape) for key, t in some.items()} for some in (own, weights))
+        check_fit(wanted, given, source)
+        for key, tensor in own.items():
             tensor.copy_(weights[key])
 
 

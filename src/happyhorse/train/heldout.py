@@ -4,7 +4,7 @@ For each of some held-out prompts the guided teacher samples clips from fixed no
 the teacher itself with fewer steps, samples the same prompts from the same noise. Figures, all of latents:
 
 - `fjd` and `fd`: distances to real clips of the same prompts (see `fidelity`), joint with the prompts and without them
-- `gap_video`, `gap_audio`: mean squared distance to the teacher's solution, in units of its variance
+- `gap_video`, `gap_audio`: mean squared distance to the teacher's solution, in units of its variance; `gap`: their mean
 - `std_video`, `std_audio`: standard deviation over that of the teacher's clips
 - `diversity`: mean distance between clips of one prompt over that of the teacher's clips
 """
@@ -146,6 +146,7 @@ class Heldout:
             mine, own = made[name], self.teacher[name]
             found[f"gap_{name}"] = float((mine - own).square().mean() / own.var())
             found[f"std_{name}"] = float(mine.std() / own.std())
+        found["gap"] = sum(found[f"gap_{name}"] for name in MODALITIES) / len(MODALITIES)
         return found | {"diversity": self._variety(made) / max(self._variety(self.teacher), 1e-6)}
 
     def _features(self, made: State) -> Float[Tensor, "n axes"]:

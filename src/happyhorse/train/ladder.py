@@ -93,13 +93,17 @@ def climb(
     codec: Codec | None,
     folder: Path,
     facts: dict[str, Any],
+    start: Path | None = None,
     report: Report | None = None,
 ) -> Path:
     """Climb all rungs in `folder` from the denoiser `base`, going on where it stopped; returns the best student.
 
-    `facts` go into every student, with the hash of its base. Raises ValueError as `loop.train` and `Heldout` do, and
-    where `folder` has rungs of another denoiser, or trained with other settings.
+    The first rung starts as the student `start`, if given: one of weights before, from which `base` was trained on, is
+    nearer to its guided velocity than none. `facts` go into every student, with the hash of its base. Raises ValueError
+    as `loop.train` and `Heldout` do, where `start` is of another rank or network, and where `folder` has rungs of
+    another denoiser, or trained with other settings.
     """
+    before = checkpoint.load(start, "denoiser-lora").weights if start else None
     model, known = load_denoiser(base)
     settings, first = model.text.config, next(iter(recipe.rungs().values())).loop
     heldout = Heldout(
@@ -122,11 +126,14 @@ def climb(
         _refuse_other(folder / name, digest)
     shared = {key: known[key] for key in ("vocabulary", "shifts", "world", "codec") if key in known}
     facts = shared | facts | {"base": digest, "learnt": flow.conditions.learnt}
+    facts["started_from"] = checkpoint.sha256(start) if start else None
 
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: report(what, done, total, {}) if report else None
 
     teacher = _adapted(model, recipe.rank, (STUDENT,))
+    if before is not None:
+        teacher.load_adapter(STUDENT, before, str(start))  # refused now, not after the teacher's clips
     place(teacher, first.device)
     shard(teacher)
     heldout.solve(teacher, folder / "teacher.safetensors", digest, told("teacher's clips"))
@@ -138,14 +145,16 @@ def climb(
 
     best: Path | None = None
     for name, rung in recipe.rungs().items():
-        file, asked = folder / name / "student.safetensors", _settings(rung)
+        file, asked = folder / name / "student.safetensors", _settings(rung, facts["started_from"])
         if file.exists():
             _refuse_changed(file, asked)
         else:
             names = (STUDENT, CRITIC) if isinstance(rung, MatchingConfig) else (STUDENT,)
             module = _adapted(load_denoiser(base)[0], recipe.rank, names)
             if best is not None:
-                module.load_adapter(STUDENT, checkpoint.load(best, "denoiser-lora").weights)
+                before = checkpoint.load(best, "denoiser-lora").weights
+            if before is not None:
+                module.load_adapter(STUDENT, before)
             place(module, rung.loop.device)
             shard(module)
             objective = _objective(rung, module, setting, recipe, digest, told("teacher's solutions"))
@@ -176,9 +185,10 @@ def _refuse_other(folder: Path, digest: str) -> None:
         )
 
 
-def _settings(rung: GuidedConfig | TrajectoryConfig | MatchingConfig) -> str:
+def _settings(rung: GuidedConfig | TrajectoryConfig | MatchingConfig, started_from: str | None) -> str:
     """A fingerprint of all that decides what a rung learns: where it is computed does not."""
-    return config.fingerprint(config.plain(replace(rung, loop=replace(rung.loop, device="auto"))))
+    settings = config.plain(replace(rung, loop=replace(rung.loop, device="auto")))
+    return config.fingerprint(settings if started_from is None else [settings, started_from])
 
 
 def _refuse_changed(file: Path, settings: str) -> None:

@@ -260,12 +260,14 @@ def train_distill(
     folder: Path,
     codec: Path,
     base: Path | None = None,
+    start: Path | None = None,
     workers: int = 2,
     report: Report | None = None,
 ) -> Path:
     """Distil the denoiser `base` (otherwise that of the folder) into `folder/student`; returns the best student's path.
 
-    Raises ValueError where the recipe does not say how, and where codec or denoiser are missing.
+    The first rung starts as the student `start`, if given. Raises ValueError where the recipe does not say how, and
+    where codec or denoiser are missing.
     """
     if recipe.distill is None:
         raise ValueError("this recipe has no [distill]; add it, as in recipes/pony.toml")
@@ -276,10 +278,12 @@ def train_distill(
     codec, base = _there(codec, "codec"), _there(base or folder / "flow" / "denoiser.safetensors", "flow")
     known = checkpoint.load(base, "denoiser").facts.get("learnt", ())
     data, flow = sets(recipe, codec, workers, report, known)
-    heldout = shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report)
+    heldout, decoder = (
+        shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report),
+        load_codec(str(codec)),
+    )
     facts = {"recipe": config.plain(recipe.distill), "codec": latent_version(str(codec))}
-    decoder = load_codec(str(codec))
-    return climb(recipe.distill, flow, base, data, heldout, decoder, folder / "student", facts, report)
+    return climb(recipe.distill, flow, base, data, heldout, decoder, folder / "student", facts, start, report)
 
 
 def train_decoder(
