@@ -266,8 +266,7 @@ def train_distill(
 ) -> Path:
     """Distil the denoiser `base` (otherwise that of the folder) into `folder/student`; returns the best student's path.
 
-    The first rung starts as the student `start`, if given. Raises ValueError where the recipe does not say how, and
-    where codec or denoiser are missing.
+    It starts as the student `start`, if given. Raises ValueError where the recipe does not say how, or parts miss.
     """
     if recipe.distill is None:
         raise ValueError("this recipe has no [distill]; add it, as in recipes/pony.toml")
@@ -278,12 +277,10 @@ def train_distill(
     codec, base = _there(codec, "codec"), _there(base or folder / "flow" / "denoiser.safetensors", "flow")
     known = checkpoint.load(base, "denoiser").facts.get("learnt", ())
     data, flow = sets(recipe, codec, workers, report, known)
-    heldout, decoder = (
-        shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report),
-        load_codec(str(codec)),
-    )
+    heldout = shards(recipe, "heldout", recipe.flow.heldout, codec, workers, report)
     facts = {"recipe": config.plain(recipe.distill), "codec": latent_version(str(codec))}
-    return climb(recipe.distill, flow, base, data, heldout, decoder, folder / "student", facts, start, report)
+    own, decoder = folder / "student", load_codec(str(codec))
+    return climb(recipe.distill, flow, base, data, heldout, decoder, own, facts, start, report)
 
 
 def train_decoder(
