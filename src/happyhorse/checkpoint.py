@@ -122,13 +122,17 @@ def load_into(module: nn.Module, weights: Mapping[str, Tensor], name: str = "the
     have another shape; `name` says in it where the weights are from.
     """
     own = module.state_dict()
-    wanted, given = ({key: tuple(t.shape) for key, t in some.items()} for some in (own, weights))
-    check_fit(wanted, given, name)
+    check_fit(shapes(own), shapes(weights), name)
     if any(tensor.is_meta for tensor in own.values()):
         copies = {key: weights[key].detach().to(tensor.dtype, copy=True) for key, tensor in own.items()}
         module.load_state_dict(copies, assign=True)
     else:
         module.load_state_dict(dict(weights))
+
+
+def shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of tensors of any shape, by their keys."""
+    return {key: tuple(tensor.shape) for key, tensor in weights.items()}
 
 
 def check_fit(
@@ -139,14 +143,14 @@ def check_fit(
     It names the first of the keys that are missing, that are of no use, and that have another shape; `name` says where
     the weights are from.
     """
-    shapes = [
+    unlike = [
         f"{key} is {list(given[key])} and should be {list(shape)}"
         for key, shape in own.items()
         if key in given and given[key] != shape
     ]
     faults = _first("missing", [key for key in own if key not in given])
     faults += _first("of no use", [key for key in given if key not in own])
-    faults += _first("misshapen", shapes)
+    faults += _first("misshapen", unlike)
     if faults:
         raise ValueError(
             f"{name} do not fit this model ({'; '.join(faults)}); give the weights that belong to its configuration"

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from happyhorse.checkpoint import check_fit
+from happyhorse.checkpoint import check_fit, shapes
 from happyhorse.codec.published import extra
 from happyhorse.codec.wan import DEVIATION, MEAN, PATCH
 from happyhorse.files import write_atomic
@@ -69,7 +69,7 @@ def convert_wan(file: str | Path, target: str | Path) -> None:
         sizes = _wan_sizes(weights)
         with torch.device("meta"):
             own = AutoencoderKLWan(**sizes).state_dict()
-    check_fit(_shapes(own), _shapes(weights), str(file))
+    check_fit(shapes(own), shapes(weights), str(file))
     _write(Path(target), weights, {"_class_name": "AutoencoderKLWan", **sizes})
 
 
@@ -93,7 +93,7 @@ def convert_stable_audio(folder: str | Path, target: str | Path) -> None:
     for name, tensor in weights.items():
         if name.endswith((".alpha", ".beta")):
             weights[name] = tensor.reshape(1, -1, 1)
-    check_fit(_shapes(own), _shapes(weights), str(folder / "model.safetensors"))
+    check_fit(shapes(own), shapes(weights), str(folder / "model.safetensors"))
     _write(Path(target), weights, {"_class_name": "AutoencoderOobleck", **sizes})
 
 
@@ -201,10 +201,6 @@ def _oobleck_name(key: str, stages: int) -> str:
         return f"{half}.block.{first - 1}.{other[inner[0]]}.{what}"
     unit = inner[0] + 1 if down else inner[0] - 1
     return f"{half}.block.{first - 1}.res_unit{unit}.{_UNIT[inner[1]]}.{what}"
-
-
-def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in weights.items()}
 
 
 def _write(target: Path, weights: dict[str, Tensor], said: dict[str, Any]) -> None:

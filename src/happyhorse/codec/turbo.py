@@ -16,7 +16,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from happyhorse.checkpoint import check_fit
+from happyhorse.checkpoint import check_fit, shapes
 from happyhorse.codec.published import extra
 from happyhorse.codec.wan import PATCH, denormalise, unpatchify
 from happyhorse.config import build
@@ -207,8 +207,8 @@ def load_turbo(
         raise ValueError(f"{weights_path} holds no ema_state_dict; pull the small video decoder again")
     average = {key.removeprefix("module."): tensor for key, tensor in bundle["ema_state_dict"].items()}
     weights = {key: tensor for key, tensor in average.items() if key.startswith("decoder.")}
-    own = {key: tuple(tensor.shape) for key, tensor in turbo.state_dict().items()}
-    check_fit(own, {key: tuple(weights[key].shape) for key in own if key in weights}, str(weights_path))
+    own = shapes(turbo.state_dict())
+    check_fit(own, {key: shape for key, shape in shapes(weights).items() if key in own}, str(weights_path))
     turbo.load_state_dict({key: weights[key].to(device, dtype, copy=True) for key in own}, assign=True)
     return turbo.eval().requires_grad_(False)
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from happyhorse.checkpoint import check_fit
+from happyhorse.checkpoint import check_fit, shapes
 from happyhorse.model.layers import Sizes
 
 DOWN, UP = "down", "up"  # names of D and U in keys: "PATH.down", "PATH.up"
@@ -117,8 +117,7 @@ class Adapted(nn.Module):
         Raises ValueError where they are those of another rank or network; `source` says in it where they are from.
         """
         own = self.adapter(name)
-        wanted, given = ({key: tuple(t.shape) for key, t in some.items()} for some in (own, weights))
-        check_fit(wanted, given, source)
+        check_fit(shapes(own), shapes(weights), source)
         for key, tensor in own.items():
             tensor.copy_(weights[key])
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from happyhorse import config
-from happyhorse.checkpoint import check_fit
+from happyhorse.checkpoint import check_fit, shapes
 from happyhorse.files import write_atomic
 from happyhorse.model.horse import Horse
 from happyhorse.model.presets import HORSE_15B, HorseConfig
@@ -190,7 +190,7 @@ def _checked(folder: Path, settings: HorseConfig | None) -> tuple[Horse, list[Sh
     with torch.device("meta"):
         horse = Horse(settings)
     check_fit(
-        {key: tuple(tensor.shape) for key, tensor in horse.state_dict().items()},
+        shapes(horse.state_dict()),
         {key: shape for shard in found for key, (_, shape, *_) in shard.tensors.items()},
         f"the weights in {folder}",
     )
